@@ -19,8 +19,7 @@ inline constexpr std::size_t frame_bytes_max = 1 << 20;  // one message from the
 inline constexpr auto worker_startup = 60s;           // without any progress; a GPU handle that arrives is progress
 inline constexpr auto worker_handle_overrun = 20s;    // one GPU's first handle, before the next GPU is tried beside it
 inline constexpr auto worker_respawn_first = 100ms;   // delay after the first failure, doubled each time
-inline constexpr auto worker_respawn_max = 4s;        // so that an answer within 5 s of a repair is right
-inline constexpr auto worker_healthy_after = 10s;     // a worker that lived this long resets the delay
+inline constexpr auto worker_respawn_max = 3s;        // plus a remembered error of 1 s: an answer 5 s after a repair is right
 inline constexpr auto spawner_exit = 400ms;           // how long the daemon waits for its spawner at the end
 
 // Requests that wait for a pass.

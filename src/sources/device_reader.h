@@ -5,6 +5,8 @@
 // Fails: open() with not_initialized or no_gpus. read_device() never fails: the entity says what is wrong.
 #pragma once
 
+#include <string>
+
 #include "base/result.h"
 #include "model/entity.h"
 
@@ -27,6 +29,9 @@ class DeviceReader {
 
   // A fresh process is the only cure for what the last reads returned (driver unloaded, library and module differ).
   [[nodiscard]] virtual bool needs_restart() const = 0;
+
+  // For the log: why open() failed, or what it found.
+  [[nodiscard]] virtual const std::string& why() const = 0;
 
   // The library says of itself that its figures are invented.
   [[nodiscard]] virtual bool simulated() const = 0;

@@ -1,0 +1,23 @@
+// Purpose: from arguments and environment to a command and its settings.
+// Owns: nothing.
+// Threads: main, before others exist.
+// Fails: `exit_status` is set when there is nothing to run: help was printed (0), or one sentence says what is wrong (2).
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "app/flags.h"
+
+namespace gputach {
+
+struct CommandLine {
+  std::optional<int> exit_status;
+  Command command = Command::serve;
+  Config config;
+  std::vector<std::string> worker_arguments;
+};
+
+[[nodiscard]] CommandLine read_command_line(int argc, const char* const* argv);
+
+}  // namespace gputach

@@ -1,0 +1,19 @@
+// Purpose: the server process: owns everything in order of construction; reading daemon.cc is reading the architecture.
+// Owns: spawner, sampler, hub, routes, http server and their threads.
+// Threads: run_daemon() on main; it returns after SIGTERM or SIGINT.
+// Fails: returns an exit status; a sentence went to standard error.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "app/config.h"
+
+namespace gputach {
+
+int run_daemon(const Config& config, const std::vector<std::string>& worker_arguments);
+
+// The worker process of such a daemon.
+int run_worker_process(const Config& config);
+
+}  // namespace gputach

@@ -1,0 +1,92 @@
+#include "sampling/sampler.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#include "base/log.h"
+#include "sampling/derive.h"
+
+namespace gputach {
+namespace {
+
+void raise(const Fd& event) {
+  const std::uint64_t one = 1;
+  (void)!::write(event.get(), &one, sizeof one);
+}
+
+}  // namespace
+
+Sampler::Sampler(std::vector<std::unique_ptr<Source>> sources, Duration pass_timeout, const Clock& clock, Emit emit)
+    : sources_(std::move(sources)),
+      pass_timeout_(pass_timeout),
+      clock_(clock),
+      emit_(std::move(emit)),
+      wanted_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      stopped_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+Sampler::~Sampler() {
+  stop();
+}
+
+void Sampler::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void Sampler::request() {
+  raise(wanted_);
+}
+
+void Sampler::stop() {
+  raise(stopped_);
+  if (thread_.joinable()) thread_.join();
+}
+
+void Sampler::run() {
+  ::prctl(PR_SET_NAME, "sampler");
+  for (;;) {
+    std::vector<pollfd> waits = {{stopped_.get(), POLLIN, 0}, {wanted_.get(), POLLIN, 0}};
+    Instant due = Instant::max();
+    for (const auto& source : sources_) {
+      const Source::Upkeep upkeep = source->upkeep();
+      waits.insert(waits.end(), upkeep.descriptors.begin(), upkeep.descriptors.end());
+      due = std::min(due, upkeep.due);
+    }
+    const Duration wait = std::max(due - clock_.now(), Duration::zero());
+    const timespec timeout{static_cast<time_t>(wait.count() / 1'000'000'000),
+                           static_cast<long>(wait.count() % 1'000'000'000)};
+    ::ppoll(waits.data(), waits.size(), due == Instant::max() ? nullptr : &timeout, nullptr);
+    if (waits[0].revents != 0) return;
+    if (waits[1].revents != 0) {
+      std::uint64_t count = 0;
+      (void)!::read(wanted_.get(), &count, sizeof count);
+      pass();
+    } else {
+      for (const auto& source : sources_) source->tend();
+    }
+  }
+}
+
+void Sampler::pass() {
+  Sample sample;
+  sample.collected = clock_.now();
+  sample.collected_at = clock_.wall();
+  const Instant deadline = sample.collected + pass_timeout_;
+  std::optional<Error> failure;
+  for (const auto& source : sources_) {
+    const Result<void> read = source->read(sample, deadline, stopped_.get());
+    if (read) continue;
+    log_line(LogLevel::warning, "source_failed", {{"source", source->name()}, {"why", read.error().context}});
+    if (!failure) failure = read.error();
+  }
+  derive(sample);
+  // Without any entity there is nothing to show but the reason.
+  if (sample.entities.empty()) sample.failure = std::move(failure);
+  sample.finished = clock_.now();
+  emit_(std::move(sample));
+}
+
+}  // namespace gputach

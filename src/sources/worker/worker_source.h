@@ -1,0 +1,53 @@
+// Purpose: the server's view of the driver: a Source that asks the worker process and never blocks longer than it was told.
+//          Thin I/O around Supervisor: descriptors in, events; actions out, bytes and signals.
+// Owns: the spawner's control socket, the worker's stream.
+// Threads: the sampler's.
+// Fails: read() with the errors of Supervisor; the text is what a client sees.
+#pragma once
+
+#include <memory>
+
+#include "sources/source.h"
+#include "sources/worker/frame.h"
+#include "sources/worker/spawner.h"
+#include "sources/worker/supervisor.h"
+
+namespace gputach {
+
+class WorkerSource final : public Source {
+ public:
+  // `clock` must outlive it.
+  WorkerSource(Spawner spawner, Supervisor::Settings settings, const Clock& clock);
+  ~WorkerSource() override;
+
+  [[nodiscard]] std::string_view name() const override { return "nvml"; }
+  [[nodiscard]] Result<void> read(Sample& draft, Instant deadline, int interrupt) override;
+  [[nodiscard]] Upkeep upkeep() const override;
+  void tend() override;
+
+ private:
+  void dispatch(const Supervisor::Event& event);
+  void perform(const Supervisor::Action& action);
+  void act(const Supervisor::Spawn&);
+  void act(const Supervisor::SendAsk& action);
+  void act(const Supervisor::Kill& action);
+  void act(const Supervisor::Finish& action);
+  void receive_from_spawner();
+  void receive_from_worker();
+  void take(WorkerFrame frame);
+
+  const Clock& clock_;
+  Spawner spawner_;
+  Supervisor supervisor_;
+  bool spawner_gone_ = false;
+  Fd worker_;
+  pid_t worker_pid_ = -1;
+  FrameBuffer frames_;
+  Duration timeout_;
+
+  // The read that is going on.
+  std::optional<WorkerFrame> answer_;
+  std::optional<Supervisor::Finish> finished_;
+};
+
+}  // namespace gputach

@@ -19,8 +19,9 @@ constexpr auto table = std::to_array<Route>({
 });
 // clang-format on
 
+// One trailing slash is the same page; "//" is none of ours.
 std::string_view without_slash(std::string_view path) {
-  return path.size() > 1 && path.ends_with('/') ? path.substr(0, path.size() - 1) : path;
+  return path.size() > 1 && path.ends_with('/') && path != "//" ? path.substr(0, path.size() - 1) : path;
 }
 
 }  // namespace

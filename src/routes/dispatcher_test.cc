@@ -1,0 +1,208 @@
+#include "routes/dispatcher.h"
+
+#include <gtest/gtest.h>
+
+#include "routes/route.h"
+
+namespace gputach {
+namespace {
+
+using namespace std::chrono_literals;
+
+// The real hub and routes; only the driver's side is a lambda.
+struct World {
+  ManualClock clock;
+  unsigned passes = 0;
+  Site site;
+  Hub hub{{.flight = {.ttl = 1s, .wait_max = 3s, .waiters_max = 2}, .overdue = {}},
+          clock,
+          [this] { ++passes; },
+          [](Duration, std::move_only_function<void()>) {}};
+  Dispatcher dispatcher{site, hub};
+
+  explicit World(std::string origin = "*") : site({.cors_origin = std::move(origin)}) {}
+
+  struct Answer {
+    bool given = false;
+    http::Response response;
+    [[nodiscard]] std::string fields() const { return response.content->fields + std::string(response.extra_fields); }
+    [[nodiscard]] int status() const { return response.content->status; }
+    [[nodiscard]] const std::string& body() const { return response.content->body; }
+    [[nodiscard]] bool has(std::string_view text) const { return fields().find(text) != std::string::npos; }
+  };
+
+  void send(Answer& answer, std::string_view method, std::string_view target) {
+    http::Request request;
+    request.method = method;
+    request.target = target;
+    const std::size_t mark = target.find('?');
+    request.path = target.substr(0, mark);
+    request.query = mark == std::string_view::npos ? "" : target.substr(mark + 1);
+    dispatcher(request, [&answer](http::Response response) {
+      EXPECT_FALSE(answer.given) << "answered once";
+      answer = {true, std::move(response)};
+    });
+  }
+  Answer get(std::string_view target, std::string_view method = "GET") {
+    Answer answer;
+    send(answer, method, target);
+    return answer;
+  }
+  void publish(bool good = true, bool simulated = false) {
+    Sample sample;
+    sample.collected = clock.now();
+    sample.simulated = simulated;
+    if (good) {
+      sample.entities.emplace_back(Scope::gpu, 3u);
+      sample.entities[0].condition = Status::ok;
+      for (Reading& reading : sample.entities[0].readings) reading = Reading::of(0.5);
+      sample.entities[0][id("fan_speed_ratio")] = Reading::missing(Status::unsupported);
+    } else {
+      sample.failure = Error{ErrorCode::not_initialized, "NVML not initialized"};
+    }
+    hub.publish(std::make_shared<const Snapshot>(std::move(sample)));
+  }
+};
+
+TEST(Dispatcher, StatsWaitsForAPassAndLaterAnswersAreHitsOfTheSameBytes) {
+  World world;
+  World::Answer first;
+  world.send(first, "GET", "/proxy/stats");
+  EXPECT_FALSE(first.given);
+  world.publish();
+  ASSERT_TRUE(first.given);
+  EXPECT_EQ(first.status(), 200);
+  EXPECT_TRUE(first.has("X-Cache: MISS\r\n"));
+  EXPECT_TRUE(first.has("Content-Type: application/json\r\n"));
+  EXPECT_TRUE(first.has("Cache-Control: no-store\r\n"));
+  EXPECT_TRUE(first.has("Gputach-Unsupported: fan_speed_percent=(3)\r\n"));
+  EXPECT_FALSE(first.has("Gputach-Simulated: "));
+  const World::Answer second = world.get("/proxy/stats/?x=1");
+  EXPECT_TRUE(second.has("X-Cache: HIT\r\n"));
+  EXPECT_EQ(second.response.content, first.response.content) << "made once";
+  EXPECT_EQ(world.passes, 1u);
+}
+
+TEST(Dispatcher, SimulatedFiguresSaySo) {
+  World world;
+  (void)world.get("/proxy/stats");
+  world.publish(true, true);
+  EXPECT_TRUE(world.get("/proxy/stats").has("Gputach-Simulated: ?1\r\n"));
+}
+
+TEST(Dispatcher, AFailedPassIs500AndItsRepetitionAHit) {
+  World world;
+  World::Answer first;
+  world.send(first, "GET", "/proxy/stats");
+  world.publish(false);
+  EXPECT_EQ(first.status(), 500);
+  EXPECT_EQ(first.body(), R"({"error":"Failed to query GPU: NVML not initialized"})");
+  EXPECT_TRUE(first.has("X-Cache: MISS") && first.has("Access-Control-Allow-Origin: *"));
+  EXPECT_TRUE(world.get("/proxy/stats").has("X-Cache: HIT"));
+}
+
+TEST(Dispatcher, TheBodyListsWhatIsMissingOnlyWhenAsked) {
+  World world;
+  (void)world.get("/proxy/stats");
+  world.publish();
+  EXPECT_EQ(world.get("/proxy/stats?missing=lis").body().find("unsupported"), std::string::npos);
+  EXPECT_EQ(world.get("/proxy/stats?xmissing=list").body().find("unsupported"), std::string::npos);
+  EXPECT_NE(world.get("/proxy/stats?missing=list").body().find(R"("unsupported":["fan_speed_percent"])"),
+            std::string::npos);
+  EXPECT_NE(world.get("/proxy/stats?a=b&missing=list&c").body().find("unsupported"), std::string::npos);
+  EXPECT_EQ(world.get("/proxy/stats").body().find("unsupported"), std::string::npos);
+}
+
+TEST(Dispatcher, BeyondTheBoundOfWaitersTheAnswerIs503WithRetryAfter) {
+  World world;
+  World::Answer waiting[2];
+  for (auto& answer : waiting) world.send(answer, "GET", "/proxy/stats");
+  const World::Answer refused = world.get("/proxy/stats");
+  ASSERT_TRUE(refused.given);
+  EXPECT_EQ(refused.status(), 503);
+  EXPECT_TRUE(refused.has("Retry-After: 1\r\n") && refused.has("Access-Control-Allow-Origin: *"));
+  world.publish();
+  EXPECT_TRUE(waiting[0].given && waiting[1].given);
+}
+
+TEST(Dispatcher, OnlyStatsMayBeReadByPagesOfOtherOrigins) {
+  World world;
+  (void)world.get("/proxy/stats");
+  world.publish();
+  for (const Route& route : routes()) {
+    const bool open = route.path == "/proxy/stats";
+    for (const std::string_view method : {"GET", "POST", "OPTIONS"})
+      EXPECT_EQ(world.get(route.path, method).has("Access-Control-Allow-Origin: *"), open) << method << route.path;
+  }
+  EXPECT_TRUE(world.get("/proxy/stats").has("Access-Control-Expose-Headers: X-Cache"));
+  EXPECT_TRUE(world.get("/proxy/stats", "OPTIONS").has("Access-Control-Allow-Methods: GET, HEAD, OPTIONS"));
+}
+
+TEST(Dispatcher, TheOriginIsConfigurable) {
+  World closed("");
+  EXPECT_FALSE(closed.get("/proxy/stats", "OPTIONS").has("Access-Control"));
+  World one("https://example.org");
+  EXPECT_TRUE(one.get("/proxy/stats", "OPTIONS").has("Access-Control-Allow-Origin: https://example.org\r\n"));
+}
+
+TEST(Dispatcher, UnknownPathsAre404InTheErrorShape) {
+  World world;
+  for (const std::string_view path : {"/proxy/nothing", "/proxy/stats/deeper", "/proxy/v1/nothing", "/health", "//"}) {
+    const World::Answer answer = world.get(path);
+    EXPECT_EQ(answer.status(), 404) << path;
+    EXPECT_TRUE(answer.body().starts_with(R"({"error":"Not found: )")) << answer.body();
+  }
+  const std::string evil = "/proxy/\"}" + std::string(5000, 'x');
+  const World::Answer answer = world.get(evil);
+  EXPECT_LT(answer.body().size(), 300u);
+  EXPECT_NE(answer.body().find("/proxy/\\\"}xxx"), std::string::npos);
+}
+
+TEST(Dispatcher, OtherMethodsAre405AndSayWhichAreAllowed) {
+  World world;
+  for (const std::string_view method : {"POST", "PUT", "DELETE", "PATCH", "get"}) {
+    const World::Answer answer = world.get("/proxy/stats", method);
+    EXPECT_EQ(answer.status(), 405);
+    EXPECT_TRUE(answer.has("Allow: GET, HEAD, OPTIONS\r\n"));
+    EXPECT_TRUE(answer.body().starts_with(R"({"error":)"));
+  }
+  EXPECT_EQ(world.passes, 0u) << "no pass for a refusal";
+}
+
+TEST(Dispatcher, OptionsAnswersWithoutAPass) {
+  World world;
+  EXPECT_EQ(world.get("/proxy/stats", "OPTIONS").status(), 204);
+  EXPECT_EQ(world.get("*", "OPTIONS").status(), 204);
+  EXPECT_EQ(world.get("/nothing", "OPTIONS").status(), 404);
+  EXPECT_EQ(world.passes, 0u);
+}
+
+TEST(Dispatcher, EveryRouteOfTheTableAnswersAndTheListNamesItOnce) {
+  World world;
+  (void)world.get("/proxy/stats");
+  world.publish();
+  const std::string list = world.get("/proxy/v1/").body();
+  const std::string page = world.get("/proxy/").body();
+  for (const Route& route : routes()) {
+    EXPECT_LT(world.get(route.path).status(), 400) << route.path;
+    const std::string quoted = "{\"path\":\"" + std::string(route.path) + "\"";
+    EXPECT_NE(list.find(quoted), std::string::npos) << route.path;
+    EXPECT_NE(page.find("href=\"" + std::string(route.path) + "\""), std::string::npos) << route.path;
+    EXPECT_EQ(route.help.find_first_of("<>&\""), std::string::npos) << "goes into the page as it is";
+    EXPECT_TRUE(route.help.ends_with('.'));
+  }
+  EXPECT_TRUE(world.get("/").has("Location: /proxy/\r\n"));
+  EXPECT_EQ(world.get("/proxy").status(), 200) << "with and without the slash";
+}
+
+TEST(Dispatcher, ReadinessEndsWhenTheDaemonDrains) {
+  World world;
+  EXPECT_EQ(world.get("/proxy/readyz").status(), 200);
+  world.site.drain();
+  EXPECT_EQ(world.get("/proxy/readyz").status(), 503);
+  EXPECT_TRUE(world.get("/proxy/readyz").has("Retry-After: 5\r\n"));
+  EXPECT_EQ(world.get("/proxy/healthz").status(), 200);
+}
+
+}  // namespace
+}  // namespace gputach

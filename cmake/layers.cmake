@@ -27,6 +27,6 @@ function(gputach_layer folder)
     target_link_libraries(${name}_test PRIVATE gputach_${name} gputach_options GTest::gtest_main GTest::gmock)
     gtest_discover_tests(${name}_test TEST_PREFIX "${folder}: " DISCOVERY_TIMEOUT 60
       PROPERTIES TIMEOUT 120 LABELS unit
-      ENVIRONMENT "GPUTACH_TEST_SIM=${CMAKE_BINARY_DIR}/libnvidia-ml.so.1;GPUTACH_TEST_BINARY=${CMAKE_BINARY_DIR}/gputach")
+      ENVIRONMENT "GPUTACH_TEST_SIM=${CMAKE_BINARY_DIR}/libnvidia-ml.so.1")
   endif()
 endfunction()

@@ -107,7 +107,8 @@ CommandLine read_command_line(int argc, const char* const* argv) {
     return refuse(std::string(error.what()) + " (gputach --help lists what there is)");
   }
   if (*version) return print(version_text());
-  if (*docs) return page == "flags" ? print(flags_page()) : refuse("there is no page \"" + page + "\"; there is: flags");
+  if (*docs)
+    return page == "flags" ? print(flags_page()) : refuse("there is no page \"" + page + "\"; there is: flags");
   return configure(*worker ? Command::worker : Command::serve, parsed);
 }
 

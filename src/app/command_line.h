@@ -1,7 +1,7 @@
 // Purpose: from arguments and environment to a command and its settings.
 // Owns: nothing.
 // Threads: main, before others exist.
-// Fails: `exit_status` is set when there is nothing to run: help was printed (0), or one sentence says what is wrong (2).
+// Fails: `exit_status` is set when there is nothing to run: help was printed (0), or a sentence says what is wrong (2).
 #pragma once
 
 #include <optional>

@@ -52,8 +52,8 @@ http::Settings http_settings(const Config& config) {
 
 std::vector<std::unique_ptr<Source>> open_sources(const Config& config, Spawner spawner, const Clock& clock) {
   std::vector<std::unique_ptr<Source>> sources;
-  sources.push_back(std::make_unique<WorkerSource>(
-      std::move(spawner), Supervisor::Settings{.ask_timeout = config.nvml_timeout}, clock));
+  sources.push_back(std::make_unique<WorkerSource>(std::move(spawner),
+                                                   Supervisor::Settings{.ask_timeout = config.nvml_timeout}, clock));
   return sources;
 }
 
@@ -114,8 +114,7 @@ int run_worker_process(const Config& config) {
   log_threshold(config.log_level);
   const SystemClock clock;
   NvmlReader reader({.library_path = config.nvml_library, .devices = config.devices}, clock);
-  return run_worker(reader, clock,
-                    {.socket = Spawner::worker_socket, .handle_overrun = limits::worker_handle_overrun});
+  return run_worker(reader, clock, {.socket = Spawner::worker_socket, .handle_overrun = limits::worker_handle_overrun});
 }
 
 }  // namespace gputach

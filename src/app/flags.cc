@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cctype>
+#include <charconv>
 
 #include "base/limits.h"
 
@@ -111,17 +111,17 @@ Result<void> set_log_level(Config& config, std::string_view value) {
 }
 
 constexpr auto table = std::to_array<Flag>({
-    {"listen", "HOST:PORT", "[::]:8080", false,
-     "Addresses to serve on, separated by commas; port 0 picks a free one.", set_listen},
-    {"nvml-library", "PATH", "", true,
-     "The driver library to load instead of the installed libnvidia-ml.so.1.", set_nvml_library},
-    {"devices", "LIST", "", true,
-     "GPUs to show, as indices or UUIDs separated by commas; all of them when empty.", set_devices},
+    {"listen", "HOST:PORT", "[::]:8080", false, "Addresses to serve on, separated by commas; port 0 picks a free one.",
+     set_listen},
+    {"nvml-library", "PATH", "", true, "The driver library to load instead of the installed libnvidia-ml.so.1.",
+     set_nvml_library},
+    {"devices", "LIST", "", true, "GPUs to show, as indices or UUIDs separated by commas; all of them when empty.",
+     set_devices},
     {"nvml-timeout", "DURATION", "2s", false,
      "How long a request waits for the driver before it is answered with an error.", set_nvml_timeout},
     {"cache-ttl", "DURATION", "1s", false, "How long one reading of the GPUs answers all requests.", set_cache_ttl},
-    {"cors-origin", "ORIGIN", "*", false,
-     "The origin whose browser pages may read /proxy/stats; empty for none.", set_cors_origin},
+    {"cors-origin", "ORIGIN", "*", false, "The origin whose browser pages may read /proxy/stats; empty for none.",
+     set_cors_origin},
     {"connections-max", "NUMBER", "4096", false, "Client connections at a time; more are answered with 503.",
      set_connections_max},
     {"log-level", "LEVEL", "info", true, "The least severe log lines to write: debug, info, warning, error.",
@@ -136,7 +136,8 @@ std::span<const Flag> flags() {
 
 std::string variable_of(const Flag& flag) {
   std::string name = "GPUTACH_";
-  for (const char c : flag.name) name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  for (const char c : flag.name)
+    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return name;
 }
 
@@ -165,9 +166,11 @@ std::vector<std::string> worker_arguments(std::span<const Given> given) {
 std::string flags_page() {
   std::string page =
       "# Flags\n\nPrinted by `gputach docs flags`. A flag on the command line goes before its environment variable.\n"
-      "Durations carry their unit: `500ms`, `1s`, `2m`.\n\n| flag | variable | default | meaning |\n|---|---|---|---|\n";
+      "Durations carry their unit: `500ms`, `1s`, `2m`.\n\n| flag | variable | default | meaning "
+      "|\n|---|---|---|---|\n";
   for (const Flag& flag : table) {
-    page += "| `--" + std::string(flag.name) + " " + std::string(flag.value_name) + "` | `" + variable_of(flag) + "` | ";
+    page +=
+        "| `--" + std::string(flag.name) + " " + std::string(flag.value_name) + "` | `" + variable_of(flag) + "` | ";
     page += flag.default_value.empty() ? "" : "`" + std::string(flag.default_value) + "`";
     page += " | " + std::string(flag.help) + " |\n";
   }

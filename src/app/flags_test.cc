@@ -40,7 +40,8 @@ TEST(Flags, DevicesAreIndicesOrUuids) {
   ASSERT_TRUE(config);
   EXPECT_EQ(config->devices.indices, (std::vector<unsigned>{0, 3}));
   EXPECT_EQ(config->devices.uuids, std::vector<std::string>{"GPU-8a1b"});
-  for (const char* bad : {"x", "0,", ",", "-1", "64", "MIG-1", "GPU-", "0 1"}) EXPECT_FALSE(with("devices", bad)) << bad;
+  for (const char* bad : {"x", "0,", ",", "-1", "64", "MIG-1", "GPU-", "0 1"})
+    EXPECT_FALSE(with("devices", bad)) << bad;
 }
 
 TEST(Flags, AnOriginCannotBreakAHeader) {
@@ -53,8 +54,7 @@ TEST(Flags, ABadValueIsOneSentenceThatNamesTheFlagAndTheValue) {
   const Given given[] = {{"cache-ttl", "soon", "GPUTACH_CACHE_TTL"}};
   const auto config = make_config(given);
   ASSERT_FALSE(config);
-  EXPECT_EQ(config.error().context,
-            "GPUTACH_CACHE_TTL: \"soon\" is not a duration with its unit between 0s and 60s");
+  EXPECT_EQ(config.error().context, "GPUTACH_CACHE_TTL: \"soon\" is not a duration with its unit between 0s and 60s");
 }
 
 TEST(Flags, EveryRowHasAUniqueNameAVariableAGoodDefaultAndHelp) {

@@ -1,4 +1,4 @@
-// Purpose: every fixed bound of the program with its unit, on one page. What a user may change is a flag (app/flags.cc).
+// Purpose: every fixed bound of the program with its unit, on one page. What a user may change is a flag.
 // Units: in the name or the type.
 // Source: NVML has no device limit of its own; 64 is the largest node that NVIDIA's tools are documented for.
 #pragma once
@@ -12,15 +12,15 @@ using namespace std::chrono_literals;
 
 // GPUs and what they say.
 inline constexpr unsigned gpus_max = 64;
-inline constexpr std::size_t label_bytes_max = 256;   // name, UUID, error text of one GPU
+inline constexpr std::size_t label_bytes_max = 256;      // name, UUID, error text of one GPU
 inline constexpr std::size_t frame_bytes_max = 1 << 20;  // one message from the worker
 
 // The worker process.
-inline constexpr auto worker_startup = 60s;           // without any progress; a GPU handle that arrives is progress
-inline constexpr auto worker_handle_overrun = 20s;    // one GPU's first handle, before the next GPU is tried beside it
-inline constexpr auto worker_respawn_first = 100ms;   // delay after the first failure, doubled each time
-inline constexpr auto worker_respawn_max = 3s;        // plus a remembered error of 1 s: an answer 5 s after a repair is right
-inline constexpr auto spawner_exit = 400ms;           // how long the daemon waits for its spawner at the end
+inline constexpr auto worker_startup = 60s;          // without any progress; a GPU handle that arrives is progress
+inline constexpr auto worker_handle_overrun = 20s;   // one GPU's first handle, before the next GPU is tried beside it
+inline constexpr auto worker_respawn_first = 100ms;  // delay after the first failure, doubled each time
+inline constexpr auto worker_respawn_max = 3s;       // with an error remembered for 1 s, 5 s suffice to recover
+inline constexpr auto spawner_exit = 400ms;          // how long the daemon waits for its spawner at the end
 
 // Requests that wait for a pass.
 inline constexpr std::size_t waiters_max = 16384;

@@ -83,7 +83,8 @@ void TextBuffer::fixed(double value, int decimals_max) {
   // Beyond 2^53 a double has no fraction left to print.
   if (std::abs(value) * static_cast<double>(scale) >= 9.0e15) {
     std::array<char, 340> digits;
-    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value, std::chars_format::fixed, 1).ptr;
+    const auto end =
+        std::to_chars(digits.data(), digits.data() + digits.size(), value, std::chars_format::fixed, 1).ptr;
     bytes_.append(digits.data(), end);
     return;
   }

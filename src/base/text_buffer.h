@@ -1,4 +1,4 @@
-// Purpose: append-only text for every encoder; numbers by std::to_chars, escaping in one place, no iostreams, no locale.
+// Purpose: append-only text for every encoder; numbers by std::to_chars, escaping in one place, no locale.
 // Units: `fixed` takes decimals after the point; `iso8601` prints UTC with six decimals and Z.
 // Owns: its bytes. `take` moves them out.
 // Threads: one.

@@ -65,14 +65,20 @@ TEST(TextBuffer, IntegersPrintTheirWholeRange) {
 TEST(TextBuffer, StringsAreEscapedAsRfc8259Demands) {
   EXPECT_EQ(json("NVIDIA H100 PCIe"), "\"NVIDIA H100 PCIe\"");
   EXPECT_EQ(json("a\"b\\c\n\r\t\x01\x7f"), "\"a\\\"b\\\\c\\n\\r\\t\\u0001\\u007f\"");
-  EXPECT_EQ(json("\xC2\xB0""C \xE2\x82\xAC \xF0\x9F\x94\xA5"), "\"\xC2\xB0""C \xE2\x82\xAC \xF0\x9F\x94\xA5\"");
+  EXPECT_EQ(json("\xC2\xB0"
+                 "C \xE2\x82\xAC \xF0\x9F\x94\xA5"),
+            "\"\xC2\xB0"
+            "C \xE2\x82\xAC \xF0\x9F\x94\xA5\"");
 }
 
 TEST(TextBuffer, BytesThatAreNotUtf8BecomeTheReplacementCharacter) {
-  EXPECT_EQ(json("a\xFF""b"), "\"a\xEF\xBF\xBD""b\"");
-  EXPECT_EQ(json("\xC3"), "\"\xEF\xBF\xBD\"");                          // cut short
+  EXPECT_EQ(json("a\xFF"
+                 "b"),
+            "\"a\xEF\xBF\xBD"
+            "b\"");
+  EXPECT_EQ(json("\xC3"), "\"\xEF\xBF\xBD\"");                                  // cut short
   EXPECT_EQ(json("\xED\xA0\x80"), "\"\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\"");  // a surrogate
-  EXPECT_EQ(json("\xC0\xAF"), "\"\xEF\xBF\xBD\xEF\xBF\xBD\"");          // overlong
+  EXPECT_EQ(json("\xC0\xAF"), "\"\xEF\xBF\xBD\xEF\xBF\xBD\"");                  // overlong
 }
 
 TEST(TextBuffer, TimesPrintInUtcWithSixDecimals) {

@@ -1,4 +1,4 @@
-// Purpose: the compatible body of GET /proxy/stats: {"timestamp","gpus":[...]} with exactly these keys, order and types.
+// Purpose: the compatible body of GET /proxy/stats: {"timestamp","gpus":[...]}, exactly these keys, order and types.
 // Units: percent, MiB (rounded down), degrees Celsius, watts, as that page documents them.
 // Owns: nothing.
 // Threads: any; pure.
@@ -17,7 +17,7 @@ enum class MissingFields : unsigned char {
 };
 
 struct StatsPage {
-  bool failed = false;      // the body is {"error": ...}
+  bool failed = false;  // the body is {"error": ...}
   std::string body;
   std::string unsupported;  // RFC 8941 dictionary, field -> list of GPU indices; empty when every figure exists
 };

@@ -99,7 +99,8 @@ TEST(StatsJson, AGpuThatFailsIsLeftOutAndNamedAndTheOthersKeepTheirIndex) {
 }
 
 TEST(StatsJson, NoStatusThatIsAFailureEverPrintsAsZero) {
-  for (const Status status : {Status::not_read, Status::lost, Status::timed_out, Status::out_of_range, Status::failed}) {
+  for (const Status status :
+       {Status::not_read, Status::lost, Status::timed_out, Status::out_of_range, Status::failed}) {
     Entity gpu = document_gpu(0);
     gpu[id("temperature_celsius")] = Reading::missing(status);
     const StatsPage page = encode_stats(sample_of({gpu, document_gpu(1)}), MissingFields::in_header);

@@ -1,4 +1,4 @@
-// Purpose: THE table of metrics. A row says that a figure exists, in which unit, between which bounds, and what it means.
+// Purpose: THE table of metrics. A row says that a figure exists, its unit, its bounds, and what it means.
 // Units: the base unit of each row (bytes, watts, celsius, ratio 0 to 1), never a driver's own.
 // Owns: nothing; everything is constexpr.
 // Threads: any.

@@ -1,4 +1,4 @@
-// Purpose: one thing that has figures (today: a GPU): who it is, how it is, and one reading for each metric of its scope.
+// Purpose: one thing that has figures (today: a GPU): who it is, how it is, and one reading per metric of its scope.
 // Units: those of the catalogue.
 // Owns: its strings and readings; a value, copyable and comparable.
 // Threads: one while it is filled, any afterwards.

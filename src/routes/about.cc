@@ -47,8 +47,9 @@ http::Response handle_index(const Call&) {
         << "</td></tr>\n";
   out << "</table>\n";
   auto content = std::make_shared<http::Content>();
-  content->fields = "Content-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\n"
-                    "X-Content-Type-Options: nosniff\r\n";
+  content->fields =
+      "Content-Type: text/html; charset=utf-8\r\nCache-Control: no-store\r\n"
+      "X-Content-Type-Options: nosniff\r\n";
   content->body = out.take();
   return {std::move(content), {}, false};
 }

@@ -25,9 +25,10 @@ http::Response options(const Site& site, const Route* route) {
   content->fields = allow_fields;
   if (route != nullptr && route->cross_origin == CrossOrigin::as_configured && !site.cors_fields().empty()) {
     content->fields += site.cors_fields();
-    content->fields += "Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n"
-                       "Access-Control-Allow-Headers: *\r\n"
-                       "Access-Control-Max-Age: 86400\r\n";
+    content->fields +=
+        "Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n"
+        "Access-Control-Allow-Headers: *\r\n"
+        "Access-Control-Max-Age: 86400\r\n";
   }
   return {std::move(content), {}, false};
 }
@@ -46,12 +47,11 @@ http::Response too_many(const Site& site, const Route& route) {
 
 void Dispatcher::operator()(const http::Request& request, http::Respond respond) const {
   const Route* route = find_route(request.path);
-  if (request.method == "OPTIONS" && (route != nullptr || request.target == "*"))
-    return respond(options(site_, route));
+  if (request.method == "OPTIONS" && (route != nullptr || request.target == "*")) return respond(options(site_, route));
   if (route == nullptr) return respond(not_found(request.path));
   if (request.method != "GET" && request.method != "HEAD")
-    return respond(error_response(405, "Method not allowed: use GET, HEAD or OPTIONS",
-                                  fields_for(site_, *route, allow_fields)));
+    return respond(
+        error_response(405, "Method not allowed: use GET, HEAD or OPTIONS", fields_for(site_, *route, allow_fields)));
   static const SnapshotPtr none;
   if (route->freshness == Freshness::none)
     return respond(route->handle({request.method, request.path, request.query, none, CacheState::miss, site_}));

@@ -15,7 +15,7 @@ namespace gputach {
 
 // What a route needs before its handler can answer.
 enum class Freshness : unsigned char {
-  none,    // answers from what it knows
+  none,        // answers from what it knows
   within_ttl,  // a snapshot younger than the cache's TTL: waits for a pass if need be
 };
 

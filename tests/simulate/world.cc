@@ -109,21 +109,22 @@ void World::act(const Supervisor::Kill& action) {
   note("kill: " + action.why);
   ++tally_.kills;
   if (action.why == "no progress while starting")
-    check(now_ - last_progress_ >= limits::worker_startup, "a worker whose handles arrive is not killed for being slow");
+    check(now_ - last_progress_ >= limits::worker_startup,
+          "a worker whose handles arrive is not killed for being slow");
   spawn_not_before_ = now_ + limits::worker_respawn_first;
   process_.killed = true;
   if (!process_.exists) return;
   // A process in the kernel's uninterruptible sleep is reaped late.
   const bool frozen = !healed() && chance(10);
-  schedule(frozen ? faulty(1s, 20s) : between(1ms, 10ms), &World::reap,
-           process_.serial);
+  schedule(frozen ? faulty(1s, 20s) : between(1ms, 10ms), &World::reap, process_.serial);
 }
 
 void World::act(const Supervisor::Finish& action) {
   note(action.error ? "finish: " + action.error->context : "finish");
   check(pass_open_, "an ask is finished exactly once");
   check(!raving_, "only the answer to this ask ends it");
-  check(action.error || !answer_restart_ || answer_usable_, "an answer without figures is an error when it ends a worker");
+  check(action.error || !answer_restart_ || answer_usable_,
+        "an answer without figures is an error when it ends a worker");
   end_pass(!action.error && answer_usable_);
 }
 
@@ -172,7 +173,8 @@ void World::request() {
 void World::answer_waiters(bool good) {
   for (const Instant since : std::exchange(waiting_, {})) {
     ++(good ? tally_.good : tally_.failed);
-    if (since >= heal_at_ + recovery && !spawner_lost_) check(good, "recovery: a request 5 s after the repair is answered");
+    if (since >= heal_at_ + recovery && !spawner_lost_)
+      check(good, "recovery: a request 5 s after the repair is answered");
     if (spawner_lost_ && since > now_) check(!good, "without a spawner there are no figures");
   }
 }

@@ -101,17 +101,17 @@ inline constexpr std::uint32_t driver_version_bytes = 80;  // NVML_SYSTEM_DRIVER
 
 // Signatures of the exported functions. The header's macros map plain names to the newest suffix; dlsym needs the
 // suffixed name, which is the first word of each comment.
-using InitFn = Return();                                                    // nvmlInit_v2
-using ShutdownFn = Return();                                                // nvmlShutdown
-using ErrorStringFn = const char*(Return);                                  // nvmlErrorString
-using SystemGetTextFn = Return(char*, std::uint32_t);                       // nvmlSystemGetDriverVersion, ...NVMLVersion
-using DeviceGetCountFn = Return(std::uint32_t*);                            // nvmlDeviceGetCount_v2
-using DeviceGetHandleByIndexFn = Return(std::uint32_t, Device*);            // nvmlDeviceGetHandleByIndex_v2
-using DeviceGetTextFn = Return(Device, char*, std::uint32_t);               // nvmlDeviceGetName, nvmlDeviceGetUUID
-using DeviceGetUtilizationRatesFn = Return(Device, Utilization*);           // nvmlDeviceGetUtilizationRates
-using DeviceGetMemoryInfoV2Fn = Return(Device, MemoryV2*);                  // nvmlDeviceGetMemoryInfo_v2
-using DeviceGetMemoryInfoFn = Return(Device, Memory*);                      // nvmlDeviceGetMemoryInfo
-using DeviceGetTemperatureVFn = Return(Device, TemperatureV1*);             // nvmlDeviceGetTemperatureV
+using InitFn = Return();                                           // nvmlInit_v2
+using ShutdownFn = Return();                                       // nvmlShutdown
+using ErrorStringFn = const char*(Return);                         // nvmlErrorString
+using SystemGetTextFn = Return(char*, std::uint32_t);              // nvmlSystemGetDriverVersion, ...NVMLVersion
+using DeviceGetCountFn = Return(std::uint32_t*);                   // nvmlDeviceGetCount_v2
+using DeviceGetHandleByIndexFn = Return(std::uint32_t, Device*);   // nvmlDeviceGetHandleByIndex_v2
+using DeviceGetTextFn = Return(Device, char*, std::uint32_t);      // nvmlDeviceGetName, nvmlDeviceGetUUID
+using DeviceGetUtilizationRatesFn = Return(Device, Utilization*);  // nvmlDeviceGetUtilizationRates
+using DeviceGetMemoryInfoV2Fn = Return(Device, MemoryV2*);         // nvmlDeviceGetMemoryInfo_v2
+using DeviceGetMemoryInfoFn = Return(Device, Memory*);             // nvmlDeviceGetMemoryInfo
+using DeviceGetTemperatureVFn = Return(Device, TemperatureV1*);    // nvmlDeviceGetTemperatureV
 using DeviceGetTemperatureFn = Return(Device, std::int32_t, std::uint32_t*);  // nvmlDeviceGetTemperature
 // nvmlDeviceGetPowerUsage, ...PowerManagementLimit, ...EnforcedPowerLimit (milliwatts), ...FanSpeed (percent),
 // ...MaxMigDeviceCount

@@ -43,9 +43,9 @@ class Pass {
   struct Slot {
     bool busy = false;
     bool hidden = false;
-    bool known = false;           // `last` holds an identity
-    std::uint64_t busy_in = 0;    // the pass in which the call began
-    std::uint64_t read_in = 0;    // the pass in which it was last read
+    bool known = false;         // `last` holds an identity
+    std::uint64_t busy_in = 0;  // the pass in which the call began
+    std::uint64_t read_in = 0;  // the pass in which it was last read
     Instant began{};
     Entity last;
   };

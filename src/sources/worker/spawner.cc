@@ -168,6 +168,7 @@ Result<Spawner> Spawner::fork_off(const std::vector<std::string>& worker_argumen
     std::vector<std::string> words = {"gputach-worker"};
     words.insert(words.end(), worker_arguments.begin(), worker_arguments.end());
     std::vector<char*> arguments;
+    arguments.reserve(words.size() + 1);
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
     SpawnerProcess(std::move(spawner_end), std::move(program), std::move(arguments)).run();

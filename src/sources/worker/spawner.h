@@ -1,6 +1,6 @@
 // Purpose: the tiny process that starts and reaps workers. Forked before the daemon has threads, sockets or a sandbox,
 //          so that it can give the worker rights that the server has given up.
-// Owns: Spawner: the control socket and the child process, both gone after stop(). SpawnerEvent owns the worker's socket.
+// Owns: Spawner: the control socket and the child, both gone after stop(). SpawnerEvent: the worker's socket.
 // Threads: fork_off() before any thread exists; the rest on one thread.
 // Fails: fork_off() with io. receive() says `closed` when the spawner has gone.
 // Source: man 7 unix (SOCK_SEQPACKET, SCM_RIGHTS), man 2 prctl (PR_SET_PDEATHSIG).

@@ -58,7 +58,7 @@ void Supervisor::on(Instant now, const Asked& event) {
     case Phase::ending:
     case Phase::orphaned: finish(stopped()); return;
     case Phase::spawning:
-    case Phase::starting: return;  // answered when it is ready
+    case Phase::starting: return;                   // answered when it is ready
     case Phase::asking: ask_again_ = true; return;  // a withdrawn ask is still being worked on
   }
 }

@@ -33,27 +33,45 @@ class Supervisor {
   };
 
   // What happened.
-  struct Begin {};                              // the daemon starts
-  struct Asked { Instant deadline; };           // a pass is wanted; only when no ask is open
-  struct Withdrawn {};                          // the asker has gone
-  struct Spawned {};                            // the spawner started a process
-  struct SpawnFailed { std::string why; };
-  struct Progressed {};                         // the worker's frames
+  struct Begin {};  // the daemon starts
+  struct Asked {
+    Instant deadline;
+  };  // a pass is wanted; only when no ask is open
+  struct Withdrawn {};  // the asker has gone
+  struct Spawned {};    // the spawner started a process
+  struct SpawnFailed {
+    std::string why;
+  };
+  struct Progressed {};  // the worker's frames
   struct Ready {};
-  struct Refused { Error error; };
-  struct Answered { std::uint64_t ask_id; bool usable; bool restart_wanted; };
-  struct Broken { std::string why; };           // its socket ended or carried nonsense
-  struct Exited {};                             // the spawner reaped it
+  struct Refused {
+    Error error;
+  };
+  struct Answered {
+    std::uint64_t ask_id;
+    bool usable;
+    bool restart_wanted;
+  };
+  struct Broken {
+    std::string why;
+  };  // its socket ended or carried nonsense
+  struct Exited {};  // the spawner reaped it
   struct SpawnerLost {};
-  struct Tick {};                               // the time of due() has come
-  using Event = std::variant<Begin, Asked, Withdrawn, Spawned, SpawnFailed, Progressed, Ready, Refused, Answered, Broken,
-                             Exited, SpawnerLost, Tick>;
+  struct Tick {};  // the time of due() has come
+  using Event = std::variant<Begin, Asked, Withdrawn, Spawned, SpawnFailed, Progressed, Ready, Refused, Answered,
+                             Broken, Exited, SpawnerLost, Tick>;
 
   // What to do, in this order.
   struct Spawn {};
-  struct SendAsk { std::uint64_t id; };
-  struct Kill { std::string why; };
-  struct Finish { std::optional<Error> error; };  // no error: the answer that came last is the result
+  struct SendAsk {
+    std::uint64_t id;
+  };
+  struct Kill {
+    std::string why;
+  };
+  struct Finish {
+    std::optional<Error> error;
+  };  // no error: the answer that came last is the result
   using Action = std::variant<Spawn, SendAsk, Kill, Finish>;
   using Actions = std::vector<Action>;
 

@@ -1,9 +1,9 @@
 // Purpose: the killable child: drives a DeviceReader and answers the server over one stream.
-//          A device whose call overruns keeps its thread; a spare thread goes on with the other devices. An answer leaves
-//          when every device has been read or is late, and at least one was read; with none, the worker stays silent and
-//          the server replaces it.
+//          A device whose call overruns keeps its thread; a spare thread goes on with the other devices. An answer
+//          leaves when every device has been read or is late, and at least one was read; with none, the worker stays
+//          silent and the server replaces it.
 // Owns: nothing that must be given back: it leaves by _exit, since a thread may be stuck in the driver for ever.
-// Threads: run_worker() takes over the calling thread as watch; readers are its own, at most one per device and one more.
+// Threads: run_worker() makes the calling thread the watch; readers are its own, at most one per device and one more.
 // Fails: returns the exit status; the server learns why from a `refused` frame.
 #pragma once
 
@@ -18,6 +18,6 @@ struct WorkerOptions {
 };
 
 // Does not return while the server is there.
-int run_worker(DeviceReader& reader, const Clock& clock, const WorkerOptions& options);
+[[nodiscard]] int run_worker(DeviceReader& reader, const Clock& clock, const WorkerOptions& options);
 
 }  // namespace gputach

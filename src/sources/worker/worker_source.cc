@@ -43,7 +43,8 @@ WorkerSource::WorkerSource(Spawner spawner, Supervisor::Settings settings, const
 
 WorkerSource::~WorkerSource() {
   worker_.reset();
-  if (!spawner_.stop()) log_line(LogLevel::warning, "worker_left_behind", {{"why", "it does not react to SIGKILL yet"}});
+  if (!spawner_.stop())
+    log_line(LogLevel::warning, "worker_left_behind", {{"why", "it does not react to SIGKILL yet"}});
 }
 
 Result<void> WorkerSource::read(Sample& draft, Instant deadline, int interrupt) {
@@ -55,7 +56,8 @@ Result<void> WorkerSource::read(Sample& draft, Instant deadline, int interrupt) 
     Upkeep wanted = upkeep();
     wanted.descriptors.push_back({interrupt, POLLIN, 0});
     const auto wait = std::max(wanted.due - clock_.now(), Duration::zero());
-    const timespec timeout{static_cast<time_t>(wait.count() / 1'000'000'000), static_cast<long>(wait.count() % 1'000'000'000)};
+    const timespec timeout{static_cast<time_t>(wait.count() / 1'000'000'000),
+                           static_cast<long>(wait.count() % 1'000'000'000)};
     ::ppoll(wanted.descriptors.data(), wanted.descriptors.size(), &timeout, nullptr);
     if (wanted.descriptors.back().revents != 0) {
       dispatch(Supervisor::Withdrawn{});
@@ -177,8 +179,10 @@ void WorkerSource::take(WorkerFrame frame) {
     case WorkerFrame::Kind::progress: dispatch(Supervisor::Progressed{}); return;
     case WorkerFrame::Kind::ready:
       log_line(LogLevel::info, "worker_ready",
-               {{"pid", number(worker_pid_)}, {"gpus", number(static_cast<std::int64_t>(frame.entities.size()))},
-                {"driver", frame.why}, {"simulated", frame.simulated ? "yes" : "no"}});
+               {{"pid", number(worker_pid_)},
+                {"gpus", number(static_cast<std::int64_t>(frame.entities.size()))},
+                {"library", frame.why},
+                {"simulated", frame.simulated ? "yes" : "no"}});
       dispatch(Supervisor::Ready{});
       return;
     case WorkerFrame::Kind::refused:

@@ -1,4 +1,4 @@
-// Purpose: the server's view of the driver: a Source that asks the worker process and never blocks longer than it was told.
+// Purpose: the server's view of the driver: a Source that asks the worker and blocks no longer than it was told.
 //          Thin I/O around Supervisor: descriptors in, events; actions out, bytes and signals.
 // Owns: the spawner's control socket, the worker's stream.
 // Threads: the sampler's.

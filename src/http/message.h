@@ -1,8 +1,10 @@
 // Purpose: requests and responses as the rest of the program sees them: plain C++, no sockets, no Boost.
-// Owns: a Request borrows its text from the connection and is valid until the handler has called `respond`.
-//       A Response shares immutable Content, so that a thousand clients share one set of bytes.
-// Threads: a handler is called on the server's io thread and must not block; `respond` is called on that thread, once.
+// Owns: a Request borrows its text from the connection and is valid until the handler returns; who answers later copies
+//       what it needs. A Response shares immutable Content, so that a thousand clients share one set of bytes.
+// Threads: a handler is called on the server's io thread and must not block. `respond` is called on that thread, at
+//          once or later, at most once; destroyed without a call it answers 500.
 // Fails: a handler never throws on purpose; if it does, the client gets a 500 and the connection closes.
+// Source: RFC 9110 (semantics), RFC 9112 (HTTP/1.1).
 #pragma once
 
 #include <functional>
@@ -21,8 +23,9 @@ struct Field {
 struct Request {
   std::string_view method;  // as sent, case-sensitive (RFC 9110 section 9.1)
   std::string_view target;  // as sent
-  std::string_view path;    // of the target, never decoded, without the query
+  std::string_view path;    // of the target, never decoded, without the query; "*" for OPTIONS *
   std::string_view query;   // without the question mark
+  std::string_view host;    // host and port the client asked for: of an absolute target, else of the Host field
   int minor_version = 1;    // HTTP/1.x
   std::span<const Field> fields;
 
@@ -31,9 +34,10 @@ struct Request {
 };
 
 // What can be prepared once and sent many times. `fields` is a block of complete header lines, each ended by CRLF.
-// The server adds Date, Content-Length and Connection by itself.
+// The server adds Date, Content-Length and Connection by itself, and leaves the body out where HTTP wants none
+// (HEAD, 204, 304).
 struct Content {
-  int status = 200;
+  int status = 200;  // 200 to 599
   std::string fields;
   std::string body;
 };
@@ -49,5 +53,8 @@ using Respond = std::move_only_function<void(Response)>;
 using Handler = std::function<void(const Request&, Respond)>;
 
 [[nodiscard]] std::string_view reason_phrase(int status);
+
+// ASCII only, as HTTP compares its names.
+[[nodiscard]] bool equal_without_case(std::string_view left, std::string_view right);
 
 }  // namespace gputach::http

@@ -1,0 +1,53 @@
+#include "http/listen_socket.h"
+
+#include <gtest/gtest.h>
+
+namespace gputach::http {
+namespace {
+
+TEST(ListenAddress, ReadsLiteralsAndLocalhost) {
+  EXPECT_EQ(parse_listen_address("127.0.0.1:8080"), (ListenAddress{"127.0.0.1", 8080}));
+  EXPECT_EQ(parse_listen_address("[::]:0"), (ListenAddress{"::", 0}));
+  EXPECT_EQ(parse_listen_address("[fe80::1]:65535"), (ListenAddress{"fe80::1", 65535}));
+  EXPECT_EQ(parse_listen_address("localhost:80"), (ListenAddress{"localhost", 80}));
+}
+
+TEST(ListenAddress, RefusesTheRestWithASentence) {
+  for (const char* text :
+       {"", "8080", ":8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:80x", "::1:80",
+        "[127.0.0.1]:80", "[::1]", "[]:80", "example.com:80", "[localhost]:80", "256.0.0.1:80", "127.1:80"}) {
+    const auto address = parse_listen_address(text);
+    ASSERT_FALSE(address) << text;
+    EXPECT_EQ(address.error().code, ErrorCode::invalid);
+    EXPECT_TRUE(address.error().context.starts_with("the listen address " + std::string(text) + " "));
+  }
+}
+
+TEST(ListenSocket, ReportsThePortReallyBound) {
+  const auto sockets = open_listen_sockets("127.0.0.1:0");
+  ASSERT_TRUE(sockets) << sockets.error().context;
+  ASSERT_EQ(sockets->size(), 1U);
+  const auto address = parse_listen_address(sockets->front().address());
+  ASSERT_TRUE(address);
+  EXPECT_EQ(address->host, "127.0.0.1");
+  EXPECT_NE(address->port, 0);
+}
+
+TEST(ListenSocket, SaysWhichAddressCouldNotBeHad) {
+  const auto first = open_listen_sockets("127.0.0.1:0");
+  ASSERT_TRUE(first);
+  const std::string& taken = first->front().address();
+  const auto second = open_listen_sockets(taken);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, ErrorCode::io);
+  EXPECT_EQ(second.error().context, "cannot listen on " + taken + ": Address already in use");
+}
+
+TEST(ListenSocket, OpensTheWildcardWithOrWithoutIpv6) {
+  const auto sockets = open_listen_sockets("[::]:0");
+  ASSERT_TRUE(sockets) << sockets.error().context;
+  EXPECT_TRUE(sockets->front().address().starts_with("[::]:") || sockets->front().address().starts_with("0.0.0.0:"));
+}
+
+}  // namespace
+}  // namespace gputach::http

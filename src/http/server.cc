@@ -1,0 +1,275 @@
+#include "http/server.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <exception>
+#include <list>
+#include <new>
+#include <utility>
+
+#include "base/log.h"
+#include "http/listen_socket.h"
+#include "http/net.h"
+#include "http/session.h"
+
+namespace gputach::http {
+namespace {
+
+namespace asio = net::asio;
+
+constexpr int accepted_before_yield = 64;
+constexpr std::size_t refusals_max = 64;  // connections over the limit that are told so at the same time
+constexpr std::chrono::milliseconds accept_backoff{100};
+
+enum class Accepting : unsigned char { drained, more, exhausted };
+
+// A descriptor kept free: with it, a client that finds us without descriptors is still told so.
+class ReserveDescriptor {
+ public:
+  ReserveDescriptor() { open(); }
+  ~ReserveDescriptor() { close(); }
+  ReserveDescriptor(const ReserveDescriptor&) = delete;
+  ReserveDescriptor& operator=(const ReserveDescriptor&) = delete;
+
+  void open() { descriptor_ = ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
+  void close() {
+    if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));
+  }
+
+ private:
+  int descriptor_ = -1;
+};
+
+class AsioServer final : public Server {
+ public:
+  AsioServer(Settings settings, Handler handler, const Clock& clock)
+      : shared_(std::move(settings), std::move(handler), clock) {}
+
+  Result<void> listen();
+  const std::vector<std::string>& addresses() const override { return addresses_; }
+  void run() override;
+  void post(std::move_only_function<void()> work) override;
+  void after(std::chrono::milliseconds delay, std::move_only_function<void()> work) override;
+  void stop(std::chrono::milliseconds grace) override;
+  const Counters& counters() const override { return shared_.counters; }
+
+ private:
+  struct Listener {
+    net::Acceptor acceptor;
+    net::Timer backoff;
+    net::Tcp protocol;
+  };
+
+  net::Awaitable<> accept_loop(Listener& listener);
+  Accepting accept_some(Listener& listener);
+  void start_session(const net::Tcp& protocol, int descriptor);
+  void end_session(std::list<Session>::iterator session, const std::exception_ptr& failure);
+  void shed(Listener& listener);
+  void arm_sweep();
+  void begin_stop(std::chrono::milliseconds grace);
+
+  SessionShared shared_;
+  asio::io_context context_{1};  // destroyed after what refers to it, with the frames of unfinished coroutines
+  asio::executor_work_guard<net::Executor> keep_running_{context_.get_executor()};
+  std::list<Session> sessions_;
+  std::list<Listener> listeners_;
+  std::vector<std::string> addresses_;
+  net::Timer sweep_timer_{context_};
+  net::Timer grace_timer_{context_};
+  bool sweep_armed_ = false;
+  ReserveDescriptor reserve_;
+};
+
+Result<void> AsioServer::listen() {
+  for (const std::string& text : shared_.settings.listen) {
+    auto sockets = open_listen_sockets(text);
+    if (!sockets) return std::unexpected(std::move(sockets.error()));
+    for (ListenSocket& socket : *sockets) {
+      const net::Tcp protocol = socket.family() == AF_INET6 ? net::Tcp::v6() : net::Tcp::v4();
+      Listener& listener = listeners_.emplace_back(net::Acceptor(context_), net::Timer(context_), protocol);
+      net::ErrorCode error;
+      const int descriptor = socket.release();
+      listener.acceptor.assign(protocol, descriptor, error);
+      if (error) {
+        ::close(descriptor);
+        return fail(ErrorCode::io, "cannot listen on " + text + ": " + error.message());
+      }
+      addresses_.push_back(socket.address());
+    }
+  }
+  if (listeners_.empty()) return fail(ErrorCode::invalid, "there is no address to listen on");
+  return {};
+}
+
+void AsioServer::run() {
+  for (Listener& listener : listeners_) {
+    asio::co_spawn(context_, accept_loop(listener), [](std::exception_ptr error) {
+      if (error != nullptr) std::rethrow_exception(error);
+    });
+  }
+  for (bool running = true; running;) {
+    try {
+      context_.run();
+      running = false;
+    } catch (const std::exception& error) {  // of posted work: sessions catch their own
+      bump(shared_.counters.work_failures);
+      log_line(LogLevel::error, "work_failed", {{"what", error.what()}});
+    }
+  }
+}
+
+void AsioServer::post(std::move_only_function<void()> work) {
+  asio::post(context_, [work = std::move(work)]() mutable { work(); });
+}
+
+void AsioServer::after(std::chrono::milliseconds delay, std::move_only_function<void()> work) {
+  auto timer = std::make_unique<net::Timer>(context_, delay);
+  net::Timer& waiting = *timer;
+  waiting.async_wait([timer = std::move(timer), work = std::move(work)](net::ErrorCode error) mutable {
+    if (!error) work();
+  });
+}
+
+void AsioServer::stop(std::chrono::milliseconds grace) {
+  post([this, grace] { begin_stop(grace); });
+}
+
+net::Awaitable<> AsioServer::accept_loop(Listener& listener) {
+  while (!shared_.stopping) {
+    const auto waited = co_await listener.acceptor.async_wait(net::Acceptor::wait_read, net::use_tuple);
+    if (std::get<0>(waited)) co_return;
+    Accepting accepting = Accepting::exhausted;
+    try {
+      accepting = accept_some(listener);
+    } catch (const std::bad_alloc&) {  // costs one connection, not the listener
+    }
+    if (accepting == Accepting::exhausted) {
+      bump(shared_.counters.accept_failures);
+      shed(listener);
+      listener.backoff.expires_after(accept_backoff);
+      co_await listener.backoff.async_wait(net::use_tuple);
+    }
+  }
+}
+
+Accepting AsioServer::accept_some(Listener& listener) {
+  for (int i = 0; i < accepted_before_yield; ++i) {
+    const int descriptor = ::accept4(listener.acceptor.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (descriptor >= 0) {
+      start_session(listener.protocol, descriptor);
+      continue;
+    }
+    switch (errno) {
+      case EAGAIN: return Accepting::drained;
+      case EMFILE:
+      case ENFILE:
+      case ENOBUFS:
+      case ENOMEM: return Accepting::exhausted;
+      default: break;  // this one connection failed before it was accepted (man 2 accept)
+    }
+  }
+  return Accepting::more;
+}
+
+void AsioServer::start_session(const net::Tcp& protocol, int descriptor) {
+  net::Socket socket(context_);
+  net::ErrorCode error;
+  if (!socket.assign(protocol, descriptor, error)) socket.non_blocking(true, error);
+  if (error) {
+    bump(shared_.counters.accept_failures);
+    if (!socket.is_open()) ::close(descriptor);
+    return;
+  }
+  bump(shared_.counters.accepted);
+  const bool over = sessions_.size() >= shared_.settings.connections_max;
+  if (over) bump(shared_.counters.refused);
+  if (sessions_.size() >= shared_.settings.connections_max + refusals_max) return;
+  const auto session = sessions_.emplace(sessions_.end(), shared_, std::move(socket));
+  bump(shared_.counters.active);
+  try {
+    asio::co_spawn(context_, over ? session->refuse() : session->serve(),
+                   [this, session](std::exception_ptr failure) { end_session(session, failure); });
+  } catch (...) {
+    end_session(session, nullptr);
+    throw;
+  }
+  arm_sweep();
+}
+
+void AsioServer::end_session(std::list<Session>::iterator session, const std::exception_ptr& failure) {
+  if (failure != nullptr) {
+    bump(shared_.counters.session_failures);
+    log_line(LogLevel::error, "session_failed");
+  }
+  sessions_.erase(session);
+  shared_.out.clear();  // of a session that ended in the middle of an answer
+  shared_.counters.active.fetch_sub(1, std::memory_order_relaxed);
+  if (shared_.stopping && sessions_.empty()) context_.stop();
+}
+
+// Out of descriptors: accept with the reserved one, say 503, close. Without it clients would hang in the backlog.
+void AsioServer::shed(Listener& listener) {
+  const Content content = error_content(503, "too many connections");
+  std::string bytes;
+  append_response_head(bytes, content, "Retry-After: 1\r\n", shared_.date.line(shared_.clock.wall()),
+                       AfterResponse::close);
+  bytes += content.body;
+  for (int i = 0; i < accepted_before_yield; ++i) {
+    reserve_.close();
+    const int descriptor = ::accept4(listener.acceptor.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (descriptor >= 0) {
+      bump(shared_.counters.refused);
+      if (::send(descriptor, bytes.data(), bytes.size(), MSG_NOSIGNAL) > 0) {
+        char unread[2048];
+        ::shutdown(descriptor, SHUT_WR);
+        while (::recv(descriptor, unread, sizeof unread, 0) == sizeof unread) continue;
+      }
+      ::close(descriptor);
+    }
+    reserve_.open();
+    if (descriptor < 0) return;
+  }
+}
+
+// Runs only while there are connections: an idle server sleeps.
+void AsioServer::arm_sweep() {
+  if (sweep_armed_ || sessions_.empty()) return;
+  sweep_armed_ = true;
+  sweep_timer_.expires_after(shared_.settings.sweep_period);
+  sweep_timer_.async_wait([this](net::ErrorCode error) {
+    sweep_armed_ = false;
+    if (error) return;
+    const Instant now = shared_.clock.now();
+    for (Session& session : sessions_) session.sweep(now);
+    arm_sweep();
+  });
+}
+
+void AsioServer::begin_stop(std::chrono::milliseconds grace) {
+  if (std::exchange(shared_.stopping, true)) return;
+  for (Listener& listener : listeners_) {
+    net::ErrorCode ignored;
+    listener.acceptor.close(ignored);
+    listener.backoff.cancel();
+  }
+  if (sessions_.empty()) return context_.stop();
+  for (Session& session : sessions_) session.stop();
+  grace_timer_.expires_after(grace);
+  grace_timer_.async_wait([this](net::ErrorCode error) {
+    if (error) return;
+    for (Session& session : sessions_) session.abort();
+  });
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::open(Settings settings, Handler handler, const Clock& clock) {
+  auto server = std::make_unique<AsioServer>(std::move(settings), std::move(handler), clock);
+  if (auto listening = server->listen(); !listening) return std::unexpected(std::move(listening.error()));
+  return server;
+}
+
+}  // namespace gputach::http

@@ -141,10 +141,11 @@ net::Awaitable<> AsioServer::accept_loop(Listener& listener) {
   while (!shared_.stopping) {
     const auto waited = co_await listener.acceptor.async_wait(net::Acceptor::wait_read, net::use_tuple);
     if (std::get<0>(waited)) co_return;
-    Accepting accepting = Accepting::exhausted;
+    Accepting accepting = Accepting::more;
     try {
       accepting = accept_some(listener);
     } catch (const std::bad_alloc&) {  // costs one connection, not the listener
+      accepting = Accepting::exhausted;
     }
     if (accepting == Accepting::exhausted) {
       bump(shared_.counters.accept_failures);

@@ -31,23 +31,23 @@ struct World {
     [[nodiscard]] bool has(std::string_view text) const { return fields().find(text) != std::string::npos; }
   };
 
-  void send(Answer& answer, std::string_view method, std::string_view target) {
+  using AnswerPtr = std::shared_ptr<Answer>;  // shared with the respond function, which may be called late
+
+  AnswerPtr send(std::string_view method, std::string_view target) {
+    auto answer = std::make_shared<Answer>();
     http::Request request;
     request.method = method;
     request.target = target;
     const std::size_t mark = target.find('?');
     request.path = target.substr(0, mark);
     request.query = mark == std::string_view::npos ? "" : target.substr(mark + 1);
-    dispatcher(request, [&answer](http::Response response) {
-      EXPECT_FALSE(answer.given) << "answered once";
-      answer = {true, std::move(response)};
+    dispatcher(request, [answer](http::Response response) {
+      EXPECT_FALSE(answer->given) << "answered once";
+      *answer = {true, std::move(response)};
     });
-  }
-  Answer get(std::string_view target, std::string_view method = "GET") {
-    Answer answer;
-    send(answer, method, target);
     return answer;
   }
+  Answer get(std::string_view target, std::string_view method = "GET") { return *send(method, target); }
   void publish(bool good = true, bool simulated = false) {
     Sample sample;
     sample.collected = clock.now();
@@ -66,11 +66,11 @@ struct World {
 
 TEST(Dispatcher, StatsWaitsForAPassAndLaterAnswersAreHitsOfTheSameBytes) {
   World world;
-  World::Answer first;
-  world.send(first, "GET", "/proxy/stats");
-  EXPECT_FALSE(first.given);
+  const World::AnswerPtr waiting = world.send("GET", "/proxy/stats");
+  EXPECT_FALSE(waiting->given);
   world.publish();
-  ASSERT_TRUE(first.given);
+  ASSERT_TRUE(waiting->given);
+  const World::Answer& first = *waiting;
   EXPECT_EQ(first.status(), 200);
   EXPECT_TRUE(first.has("X-Cache: MISS\r\n"));
   EXPECT_TRUE(first.has("Content-Type: application/json\r\n"));
@@ -92,9 +92,9 @@ TEST(Dispatcher, SimulatedFiguresSaySo) {
 
 TEST(Dispatcher, AFailedPassIs500AndItsRepetitionAHit) {
   World world;
-  World::Answer first;
-  world.send(first, "GET", "/proxy/stats");
+  const World::AnswerPtr waiting = world.send("GET", "/proxy/stats");
   world.publish(false);
+  const World::Answer& first = *waiting;
   EXPECT_EQ(first.status(), 500);
   EXPECT_EQ(first.body(), R"({"error":"Failed to query GPU: NVML not initialized"})");
   EXPECT_TRUE(first.has("X-Cache: MISS") && first.has("Access-Control-Allow-Origin: *"));
@@ -115,14 +115,13 @@ TEST(Dispatcher, TheBodyListsWhatIsMissingOnlyWhenAsked) {
 
 TEST(Dispatcher, BeyondTheBoundOfWaitersTheAnswerIs503WithRetryAfter) {
   World world;
-  World::Answer waiting[2];
-  for (auto& answer : waiting) world.send(answer, "GET", "/proxy/stats");
+  const World::AnswerPtr waiting[] = {world.send("GET", "/proxy/stats"), world.send("GET", "/proxy/stats")};
   const World::Answer refused = world.get("/proxy/stats");
   ASSERT_TRUE(refused.given);
   EXPECT_EQ(refused.status(), 503);
   EXPECT_TRUE(refused.has("Retry-After: 1\r\n") && refused.has("Access-Control-Allow-Origin: *"));
   world.publish();
-  EXPECT_TRUE(waiting[0].given && waiting[1].given);
+  EXPECT_TRUE(waiting[0]->given && waiting[1]->given);
 }
 
 TEST(Dispatcher, OnlyStatsMayBeReadByPagesOfOtherOrigins) {

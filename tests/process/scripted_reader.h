@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <string>
 
 #include "sources/device_reader.h"
@@ -17,7 +18,7 @@ class ScriptedReader final : public DeviceReader {
 
   Result<unsigned> open() override {
     if (script_ == "refuse") return fail(ErrorCode::not_initialized, "NVML not initialized");
-    if (script_ == "crash-in-open") ::_exit(9);
+    if (script_ == "crash-in-open") ::kill(::getpid(), SIGKILL);
     if (script_ == "hang-in-open") pause_for_ever();
     return 4u;
   }
@@ -28,7 +29,7 @@ class ScriptedReader final : public DeviceReader {
     return script_ != "hide-one" || slot != 1;
   }
   void read_device(unsigned slot, Entity& out) override {
-    if (script_ == "crash-in-read") ::_exit(9);
+    if (script_ == "crash-in-read") ::kill(::getpid(), SIGKILL);
     if (script_ == "hang-all") pause_for_ever();
     if (script_ == "hang-one" && slot == 1) pause_for_ever();
     if (script_ == "slow-one" && slot == 1) pause(400);

@@ -235,6 +235,7 @@ TEST(WorkerProcess, ALostSpawnerIsAnErrorAndNotAHang) {
   ASSERT_TRUE(answer.error);
   EXPECT_EQ(answer.error->context, "worker stopped");
   EXPECT_LT(server.ask().took, 50ms);
+  EXPECT_TRUE(children_of(::getpid()).empty()) << "it is reaped";
 }
 
 }  // namespace

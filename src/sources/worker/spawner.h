@@ -41,7 +41,8 @@ class Spawner {
   [[nodiscard]] int descriptor() const { return control_.get(); }
   [[nodiscard]] pid_t pid() const { return pid_; }
 
-  // Ends worker and spawner; waits at most limits::spawner_exit. False when something is left (a frozen process).
+  // Ends worker and spawner and reaps it; waits at most limits::spawner_exit. False when something is left (a frozen
+  // process). More calls do no harm.
   bool stop();
 
   static constexpr int worker_socket = 3;

@@ -122,6 +122,7 @@ void WorkerSource::receive_from_spawner() {
     auto received = spawner_.receive();
     if (!received) {
       spawner_gone_ = true;
+      spawner_.stop();  // reaps it
       log_line(LogLevel::error, "spawner_lost", {{"consequence", "GPUs cannot be read until gputach is restarted"}});
       dispatch(Supervisor::SpawnerLost{});
       return;

@@ -158,7 +158,9 @@ std::vector<std::string> worker_arguments(std::span<const Given> given) {
   std::vector<std::string> arguments = {"worker"};
   for (const Given& one : given) {
     const auto flag = std::ranges::find(table, one.flag, &Flag::name);
-    if (flag != table.end() && flag->for_worker) arguments.push_back("--" + std::string(flag->name) + "=" + one.value);
+    if (flag == table.end() || !flag->for_worker) continue;
+    arguments.push_back("--" + std::string(flag->name));
+    arguments.push_back(one.value);
   }
   return arguments;
 }

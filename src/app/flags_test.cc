@@ -74,7 +74,8 @@ TEST(Flags, TheWorkerGetsWhatConcernsTheDriverAndNothingElse) {
   const Given given[] = {{"listen", "127.0.0.1:1", "--listen"},
                          {"nvml-library", "/x y.so", "--nvml-library"},
                          {"devices", "1", "GPUTACH_DEVICES"}};
-  EXPECT_EQ(worker_arguments(given), (std::vector<std::string>{"worker", "--nvml-library=/x y.so", "--devices=1"}));
+  EXPECT_EQ(worker_arguments(given),
+            (std::vector<std::string>{"worker", "--nvml-library", "/x y.so", "--devices", "1"}));
 }
 
 }  // namespace

@@ -55,7 +55,7 @@ void Supervisor::on(Instant now, const Asked& event) {
       }
       return;
     case Phase::ready: send_ask(); return;
-    case Phase::ending:
+    case Phase::ending: finish(last_error_); return;
     case Phase::orphaned: finish(stopped()); return;
     case Phase::spawning:
     case Phase::starting: return;                   // answered when it is ready
@@ -141,7 +141,7 @@ void Supervisor::on(Instant, const SpawnerLost&) {
 void Supervisor::on(Instant now, const Tick&) {
   if (open_ask_ && now >= *open_ask_) {
     if (phase_ == Phase::asking) {
-      count_failure(now, timed_out(settings_.ask_timeout));
+      count_failure(now, stopped());
       kill("no answer before the deadline");
       finish(timed_out(settings_.ask_timeout));
     } else {

@@ -120,7 +120,7 @@ class Supervisor {
   std::uint64_t ask_id_ = 0;
   bool ask_again_ = false;  // the answer on its way belongs to an ask that was withdrawn
   Instant last_progress_{};
-  // Why the last worker is gone, and when the next may come.
+  // What is answered while there is no worker, and when the next may come.
   Error last_error_{ErrorCode::stopped, "worker stopped"};
   unsigned failures_ = 0;
   Instant retry_at_{};

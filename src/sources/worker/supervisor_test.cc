@@ -85,6 +85,7 @@ TEST(Supervisor, ADriverThatRefusesIsTriedAgainOnlyOnDemandAndAfterAPause) {
   (void)s.step(t0, Supervisor::Begin{});
   (void)s.step(t0, Supervisor::Spawned{});
   (void)s.step(t0, Supervisor::Refused{{ErrorCode::no_gpus, "no GPUs found"}});
+  EXPECT_EQ(finished_with(s.step(t0, Supervisor::Asked{t0 + 2s})), "no GPUs found") << "also before it is reaped";
   (void)s.step(t0, Supervisor::Exited{});
   EXPECT_EQ(s.due(), Instant::max()) << "an idle machine without a driver sleeps";
   EXPECT_EQ(finished_with(s.step(t0 + 50ms, Supervisor::Asked{t0 + 2s})), "no GPUs found");

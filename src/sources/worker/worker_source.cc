@@ -81,7 +81,6 @@ Source::Upkeep WorkerSource::upkeep() const {
 }
 
 void WorkerSource::tend() {
-  // The worker's last words come before the news that it has gone.
   if (worker_) receive_from_worker();
   if (!spawner_gone_) receive_from_spawner();
   if (clock_.now() >= supervisor_.due()) dispatch(Supervisor::Tick{});
@@ -143,6 +142,8 @@ void WorkerSource::receive_from_spawner() {
         break;
       }
       case SpawnerEvent::Kind::exited:
+        // Its last words may have come after we looked for them and before it was reaped.
+        if (worker_) receive_from_worker();
         log_line(LogLevel::info, "worker_exited", {{"pid", number(event.pid)}, {"how", describe_exit(event.value)}});
         worker_.reset();
         frames_.clear();

@@ -101,7 +101,7 @@ CommandLine read_command_line(int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    for (const CLI::App* command : app.get_subcommands()) return print(command->help());
+    for (const CLI::App* command : app.get_subcommands()) return print(command->help("gputach"));
     return print(app.help());
   } catch (const CLI::ParseError& error) {
     return refuse(std::string(error.what()) + " (gputach --help lists what there is)");

@@ -6,6 +6,8 @@
 #include <charconv>
 
 #include "base/limits.h"
+#include "base/text_buffer.h"
+#include "http/listen_socket.h"
 
 namespace gputach {
 namespace {
@@ -47,7 +49,7 @@ Result<Duration> parse_duration(std::string_view text, Duration min, Duration ma
 Result<void> set_listen(Config& config, std::string_view value) {
   config.listen.clear();
   for (const std::string_view address : split(value)) {
-    if (address.find(':') == std::string_view::npos) return bad("HOST:PORT, several separated by commas");
+    if (!http::parse_listen_address(address)) return bad("ADDRESS:PORT, such as 127.0.0.1:8080 or [::]:8080");
     config.listen.emplace_back(address);
   }
   return {};
@@ -110,6 +112,15 @@ Result<void> set_log_level(Config& config, std::string_view value) {
   return {};
 }
 
+// One line, whatever bytes the value holds.
+std::unexpected<Error> refuse_value(const Given& given, std::string_view wanted) {
+  TextBuffer text;
+  text << given.origin << ": ";
+  text.json_string(given.value.substr(0, limits::label_bytes_max));
+  text << " is not " << wanted;
+  return fail(ErrorCode::invalid, text.take());
+}
+
 constexpr auto table = std::to_array<Flag>({
     {"listen", "HOST:PORT", "[::]:8080", false, "Addresses to serve on, separated by commas; port 0 picks a free one.",
      set_listen},
@@ -148,8 +159,7 @@ Result<Config> make_config(std::span<const Given> given) {
   for (const Given& one : given) {
     const auto flag = std::ranges::find(table, one.flag, &Flag::name);
     if (flag == table.end()) return fail(ErrorCode::invalid, "there is no flag --" + std::string(one.flag));
-    if (const auto set = flag->set(config, one.value); !set)
-      return fail(ErrorCode::invalid, one.origin + ": \"" + one.value + "\" is not " + set.error().context);
+    if (const auto set = flag->set(config, one.value); !set) return refuse_value(one, set.error().context);
   }
   return config;
 }

@@ -57,6 +57,18 @@ TEST(Flags, ABadValueIsOneSentenceThatNamesTheFlagAndTheValue) {
   EXPECT_EQ(config.error().context, "GPUTACH_CACHE_TTL: \"soon\" is not a duration with its unit between 0s and 60s");
 }
 
+TEST(Flags, AValueThatHoldsLineBreaksIsStillOneLine) {
+  EXPECT_EQ(with("log-level", "a\r\nb").error().context,
+            "--log-level: \"a\\r\\nb\" is not debug, info, warning or error");
+}
+
+TEST(Flags, AddressesAreCheckedBeforeAnythingStarts) {
+  for (const char* good : {"127.0.0.1:0", "[::]:8080", "localhost:1,127.0.0.1:2"}) EXPECT_TRUE(with("listen", good));
+  for (const char* bad :
+       {"", "8080", "127.0.0.1:99999", "127.0.0.1:http", "127.0.0.1:-1", "a.example:80", "127.0.0.1:1,"})
+    EXPECT_FALSE(with("listen", bad)) << bad;
+}
+
 TEST(Flags, EveryRowHasAUniqueNameAVariableAGoodDefaultAndHelp) {
   std::set<std::string_view> names;
   const std::string page = flags_page();

@@ -26,6 +26,7 @@ struct Message {
   std::int32_t value = 0;
 };
 
+constexpr int exit_worker_left = 4;
 constexpr int reap_wait_ms = 250;  // at the end, for a worker that was just killed
 
 void send_message(int control, const Message& message, int passed_descriptor = -1) {
@@ -66,8 +67,7 @@ class SpawnerProcess {
     children_ = Fd(::signalfd(-1, &child_signal, SFD_CLOEXEC | SFD_NONBLOCK));
     while (serve_once()) {
     }
-    end_worker();
-    ::_exit(0);
+    ::_exit(end_worker() ? 0 : exit_worker_left);
   }
 
  private:
@@ -75,7 +75,7 @@ class SpawnerProcess {
   bool serve_once() {
     pollfd waits[2] = {{control_.get(), POLLIN, 0}, {children_.get(), POLLIN, 0}};
     if (::poll(waits, 2, -1) < 0) return errno == EINTR;
-    if (waits[1].revents != 0) reap(0);
+    if (waits[1].revents != 0) reap();
     if (waits[0].revents == 0) return true;
     Request request{};
     const ssize_t length = ::recv(control_.get(), &request, sizeof request, MSG_DONTWAIT);
@@ -117,22 +117,24 @@ class SpawnerProcess {
     ::_exit(127);
   }
 
-  void reap(int wait_options) {
+  void reap() {
     signalfd_siginfo info;
     while (::read(children_.get(), &info, sizeof info) == sizeof info) {
     }
     int status = 0;
-    if (worker_ <= 0 || ::waitpid(worker_, &status, WNOHANG | wait_options) != worker_) return;
+    if (worker_ <= 0 || ::waitpid(worker_, &status, WNOHANG) != worker_) return;
     send_message(control_.get(), {SpawnerEvent::Kind::exited, worker_, status});
     worker_ = -1;
   }
 
   // A worker stuck in the kernel dies when its call returns, and its parent's death signal is on the way already.
-  void end_worker() {
-    if (worker_ <= 0) return;
+  // False when it is still there.
+  bool end_worker() {
+    if (worker_ <= 0) return true;
     ::kill(worker_, SIGKILL);
     pollfd wait{children_.get(), POLLIN, 0};
-    if (::poll(&wait, 1, reap_wait_ms) > 0) reap(0);
+    if (::poll(&wait, 1, reap_wait_ms) > 0) reap();
+    return worker_ <= 0;
   }
 
   Fd control_;
@@ -211,12 +213,18 @@ bool Spawner::stop() {
   const SystemClock clock;
   const Instant deadline = clock.now() + limits::spawner_exit;
   // The kernel gives no wait with a deadline for one child; a few short polls at the very end are bounded and plain.
-  while (::waitpid(pid_, nullptr, WNOHANG) == 0) {
-    if (clock.now() >= deadline) return false;
+  int status = 0;
+  while (::waitpid(pid_, &status, WNOHANG) == 0) {
+    if (clock.now() >= deadline) {
+      // It was stopped, say. Its death is the worker's, too (PR_SET_PDEATHSIG).
+      ::kill(pid_, SIGKILL);
+      ::waitpid(pid_, &status, 0);
+      break;
+    }
     ::poll(nullptr, 0, 2);
   }
   pid_ = -1;
-  return true;
+  return !(WIFEXITED(status) && WEXITSTATUS(status) == exit_worker_left);
 }
 
 }  // namespace gputach

@@ -41,8 +41,8 @@ class Spawner {
   [[nodiscard]] int descriptor() const { return control_.get(); }
   [[nodiscard]] pid_t pid() const { return pid_; }
 
-  // Ends worker and spawner and reaps it; waits at most limits::spawner_exit. False when something is left (a frozen
-  // process). More calls do no harm.
+  // Ends worker and spawner and reaps it; waits at most limits::spawner_exit. False when a worker is left that the
+  // kernel does not let die yet. More calls do no harm.
   bool stop();
 
   static constexpr int worker_socket = 3;

@@ -110,11 +110,11 @@ int run_daemon(const Config& config, const std::vector<std::string>& worker_argu
   return 0;
 }
 
-int run_worker_process(const Config& config) {
+void run_worker_process(const Config& config) {
   log_threshold(config.log_level);
   const SystemClock clock;
   NvmlReader reader({.library_path = config.nvml_library, .devices = config.devices}, clock);
-  return run_worker(reader, clock, {.socket = Spawner::worker_socket, .handle_overrun = limits::worker_handle_overrun});
+  run_worker(reader, clock, {.socket = Spawner::worker_socket, .handle_overrun = limits::worker_handle_overrun});
 }
 
 }  // namespace gputach

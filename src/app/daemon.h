@@ -14,6 +14,6 @@ namespace gputach {
 int run_daemon(const Config& config, const std::vector<std::string>& worker_arguments);
 
 // The worker process of such a daemon.
-int run_worker_process(const Config& config);
+[[noreturn]] void run_worker_process(const Config& config);
 
 }  // namespace gputach

@@ -6,6 +6,6 @@ int main(int argc, char** argv) {
   if (line.exit_status) return *line.exit_status;
   switch (line.command) {
     case gputach::Command::serve: return gputach::run_daemon(line.config, line.worker_arguments);
-    case gputach::Command::worker: return gputach::run_worker_process(line.config);
+    case gputach::Command::worker: gputach::run_worker_process(line.config);
   }
 }

@@ -245,7 +245,7 @@ int main(int argc, char** argv) {
   if (argc == 3 && std::string_view(argv[1]) == "worker") {
     gputach::ScriptedReader reader(argv[2]);
     const gputach::SystemClock clock;
-    return gputach::run_worker(reader, clock, {.socket = 3, .handle_overrun = std::chrono::seconds(5)});
+    gputach::run_worker(reader, clock, {.socket = 3, .handle_overrun = std::chrono::seconds(5)});
   }
   testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();

@@ -39,13 +39,14 @@ class Worker {
   Worker(DeviceReader& reader, const Clock& clock, const WorkerOptions& options)
       : reader_(reader), clock_(clock), options_(options), timer_(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)) {}
 
-  int run() {
+  [[noreturn]] void run() {
     std::thread([this] { open(); }).detach();
     // The watch: woken by a late call or by the server's end, and by nothing else.
     for (;;) {
       pollfd waits[2] = {{timer_.get(), POLLIN, 0}, {options_.socket, POLLRDHUP, 0}};
-      if (::poll(waits, 2, -1) < 0 && errno != EINTR) return 1;
-      if (waits[1].revents != 0) return 0;
+      if (::poll(waits, 2, -1) < 0 && errno != EINTR) ::_exit(1);
+      // Without any destructor: the other threads may be anywhere.
+      if (waits[1].revents != 0) ::_exit(0);
       if (waits[0].revents != 0) on_timer();
     }
   }
@@ -194,10 +195,10 @@ class Worker {
 
 }  // namespace
 
-int run_worker(DeviceReader& reader, const Clock& clock, const WorkerOptions& options) {
+void run_worker(DeviceReader& reader, const Clock& clock, const WorkerOptions& options) {
   ::prctl(PR_SET_NAME, "gputach-worker");
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE}) std::signal(number, SIG_IGN);
-  return Worker(reader, clock, options).run();
+  Worker(reader, clock, options).run();
 }
 
 }  // namespace gputach

@@ -4,7 +4,7 @@
 //          silent and the server replaces it.
 // Owns: nothing that must be given back: it leaves by _exit, since a thread may be stuck in the driver for ever.
 // Threads: run_worker() makes the calling thread the watch; readers are its own, at most one per device and one more.
-// Fails: returns the exit status; the server learns why from a `refused` frame.
+// Fails: by ending the process; the server learns why from a `refused` frame.
 #pragma once
 
 #include "base/clock.h"
@@ -17,7 +17,7 @@ struct WorkerOptions {
   Duration handle_overrun;  // for a device's first handle
 };
 
-// Does not return while the server is there.
-[[nodiscard]] int run_worker(DeviceReader& reader, const Clock& clock, const WorkerOptions& options);
+// Serves until the server has gone, and ends the process then.
+[[noreturn]] void run_worker(DeviceReader& reader, const Clock& clock, const WorkerOptions& options);
 
 }  // namespace gputach

@@ -39,8 +39,18 @@ std::string fields_for(const Site& site, const Route& route, std::string_view fi
   return fields;
 }
 
-http::Response too_many(const Site& site, const Route& route) {
-  return error_response(503, "too many requests wait for the GPUs", fields_for(site, route, "Retry-After: 1\r\n"));
+http::Response unavailable(const Site& site, const Route& route, std::string_view text, std::string_view retry_after) {
+  return error_response(503, text, fields_for(site, route, retry_after));
+}
+
+// `snapshot` is null when too many wait already.
+http::Response answer_fresh(Site& site, const Route& route, std::string_view query, const SnapshotPtr& snapshot,
+                            CacheState cache) {
+  if (snapshot == nullptr) return unavailable(site, route, "too many requests wait for the GPUs", "Retry-After: 1\r\n");
+  // At the end the pass is cut short; that says nothing about the GPUs.
+  if (site.draining() && snapshot->sample().failure)
+    return unavailable(site, route, "going down", "Retry-After: 5\r\n");
+  return route.handle({"GET", route.path, query, snapshot, cache, site});
 }
 
 }  // namespace
@@ -57,14 +67,12 @@ void Dispatcher::operator()(const http::Request& request, http::Respond respond)
     return respond(route->handle({request.method, request.path, request.query, none, CacheState::miss, site_}));
 
   if (const SnapshotPtr* current = hub_.current())
-    return respond(route->handle({request.method, request.path, request.query, *current, CacheState::hit, site_}));
+    return respond(answer_fresh(site_, *route, request.query, *current, CacheState::hit));
 
-  // The request's text is the connection's and may be gone by the time a pass ends: what the handler may look at is
-  // copied. GET and HEAD differ only in what the server sends.
+  // The request's text is the connection's and is gone once this returns: what the handler may look at is copied.
   hub_.fresh([&site = site_, route, query = std::string(request.query), respond = std::move(respond)](
                  const SnapshotPtr& snapshot, CacheState cache) mutable {
-    if (snapshot == nullptr) return respond(too_many(site, *route));
-    respond(route->handle({"GET", route->path, query, snapshot, cache, site}));
+    respond(answer_fresh(site, *route, query, snapshot, cache));
   });
 }
 

@@ -194,6 +194,16 @@ TEST(Dispatcher, EveryRouteOfTheTableAnswersAndTheListNamesItOnce) {
   EXPECT_EQ(world.get("/proxy").status(), 200) << "with and without the slash";
 }
 
+TEST(Dispatcher, APassThatTheEndCutsShortIs503AndNotAnErrorOfTheGpus) {
+  World world;
+  const World::AnswerPtr waiting = world.send("GET", "/proxy/stats");
+  world.site.drain();
+  world.publish(false);
+  EXPECT_EQ(waiting->status(), 503);
+  EXPECT_TRUE(waiting->has("Retry-After: 5\r\n") && waiting->has("Access-Control-Allow-Origin: *"));
+  EXPECT_EQ(world.get("/proxy/stats").status(), 503);
+}
+
 TEST(Dispatcher, ReadinessEndsWhenTheDaemonDrains) {
   World world;
   EXPECT_EQ(world.get("/proxy/readyz").status(), 200);

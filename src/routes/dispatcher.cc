@@ -50,7 +50,7 @@ http::Response answer_fresh(Site& site, const Route& route, std::string_view que
   // At the end the pass is cut short; that says nothing about the GPUs.
   if (site.draining() && snapshot->sample().failure)
     return unavailable(site, route, "going down", "Retry-After: 5\r\n");
-  return route.handle({"GET", route.path, query, snapshot, cache, site});
+  return route.handle({query, snapshot, cache, site});
 }
 
 }  // namespace
@@ -64,7 +64,7 @@ void Dispatcher::operator()(const http::Request& request, http::Respond respond)
         error_response(405, "Method not allowed: use GET, HEAD or OPTIONS", fields_for(site_, *route, allow_fields)));
   static const SnapshotPtr none;
   if (route->freshness == Freshness::none)
-    return respond(route->handle({request.method, request.path, request.query, none, CacheState::miss, site_}));
+    return respond(route->handle({request.query, none, CacheState::miss, site_}));
 
   if (const SnapshotPtr* current = hub_.current())
     return respond(answer_fresh(site_, *route, request.query, *current, CacheState::hit));

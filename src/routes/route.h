@@ -28,8 +28,6 @@ enum class CrossOrigin : unsigned char { same_only, as_configured };
 class Site;
 
 struct Call {
-  std::string_view method;
-  std::string_view path;
   std::string_view query;
   const SnapshotPtr& snapshot;  // null for routes that want no freshness
   CacheState cache = CacheState::miss;

@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <array>
@@ -16,6 +17,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t events_max = 64;  // distinct events that are rate-limited apart; the rest share one budget
 constexpr unsigned burst_max = 20;
+constexpr std::size_t line_bytes_max = 4096;  // PIPE_BUF on Linux
 constexpr auto window = 10s;
 
 struct Budget {
@@ -48,12 +50,17 @@ Budget& budget_of(std::array<Budget, events_max>& budgets, std::string_view even
   return budgets.back();
 }
 
-void write_whole(std::string_view line) {
-  while (!line.empty()) {
-    const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
-    if (written <= 0) return;  // nobody reads the log; the program goes on
-    line.remove_prefix(static_cast<std::size_t>(written));
+// False when it could not be written now: a reader that stalls must stall nobody else. A pipe that poll() calls
+// writable takes PIPE_BUF bytes at once (man 7 pipe), and a line is cut to that. O_NONBLOCK would be shared with other
+// processes.
+bool write_line(std::string line) {
+  if (line.size() > line_bytes_max) {
+    line.resize(line_bytes_max - 1);
+    line += '\n';
   }
+  pollfd wait{STDERR_FILENO, POLLOUT, 0};
+  if (::poll(&wait, 1, 0) <= 0 || (wait.revents & POLLOUT) == 0) return false;
+  return ::write(STDERR_FILENO, line.data(), line.size()) > 0;
 }
 
 }  // namespace
@@ -93,8 +100,8 @@ void log_line(LogLevel level, std::string_view event, std::initializer_list<LogF
     if (budget.left_out > 0) {
       TextBuffer left_out;
       left_out << budget.left_out;
-      write_whole(format_log_line(time.view(), LogLevel::warning, "log_lines_left_out",
-                                  {{"event", event}, {"count", left_out.view()}}));
+      (void)write_line(format_log_line(time.view(), LogLevel::warning, "log_lines_left_out",
+                                       {{"event", event}, {"count", left_out.view()}}));
     }
     budget.window_start = now;
     budget.written = 0;
@@ -104,8 +111,11 @@ void log_line(LogLevel level, std::string_view event, std::initializer_list<LogF
     ++budget.left_out;
     return;
   }
-  ++budget.written;
-  write_whole(format_log_line(time.view(), level, event, fields));
+  if (write_line(format_log_line(time.view(), level, event, fields))) {
+    ++budget.written;
+  } else {
+    ++budget.left_out;
+  }
 }
 
 }  // namespace gputach

@@ -37,15 +37,21 @@ void Hub::deliver(CacheState state) {
 }
 
 void Hub::watch() {
+  if (watching_) return;
+  watching_ = true;
   after_(flight_.due() - clock_.now(), [this] {
+    watching_ = false;
     const Instant now = clock_.now();
-    if (!flight_.overdue(now)) return;
-    Sample late;
-    late.collected = now;
-    late.collected_at = clock_.wall();
-    late.failure = settings_.overdue;
-    current_ = std::make_shared<const Snapshot>(std::move(late));
-    deliver(CacheState::miss);
+    if (flight_.overdue(now)) {
+      Sample late;
+      late.collected = now;
+      late.collected_at = clock_.wall();
+      late.failure = settings_.overdue;
+      current_ = std::make_shared<const Snapshot>(std::move(late));
+      deliver(CacheState::miss);
+    } else if (flight_.waiters() > 0) {
+      watch();  // for others than those it was set for
+    }
   });
 }
 

@@ -46,6 +46,7 @@ class Hub {
   SingleFlight flight_;
   SnapshotPtr current_;
   std::vector<Receive> waiting_;
+  bool watching_ = false;  // a timer is out; there is never a second one
 };
 
 }  // namespace gputach

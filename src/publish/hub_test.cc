@@ -93,6 +93,22 @@ TEST(Hub, TheGuardOfAPassThatEndedDoesNothing) {
   EXPECT_EQ(world.got.size(), 1u);
 }
 
+TEST(Hub, ThereIsOneGuardHoweverManyPassesThereAreAndItWatchesTheLastOne) {
+  World world;
+  for (int pass = 0; pass < 100; ++pass) {
+    world.request();
+    world.hub.publish(world.snapshot());
+    world.advance(1s);
+    EXPECT_LE(world.timers.size(), 1u);
+  }
+  world.got.clear();
+  world.request();
+  world.advance(2999ms);
+  EXPECT_TRUE(world.got.empty());
+  world.advance(1ms);
+  EXPECT_EQ(world.got.size(), 1u);
+}
+
 TEST(Hub, AReceiverThatAsksAgainWaitsForTheNextPass) {
   World world;
   world.clock.advance(1h);

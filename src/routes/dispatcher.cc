@@ -69,6 +69,7 @@ void Dispatcher::operator()(const http::Request& request, http::Respond respond)
   if (const SnapshotPtr* current = hub_.current())
     return respond(answer_fresh(site_, *route, request.query, *current, CacheState::hit));
 
+  if (site_.draining()) return respond(unavailable(site_, *route, "going down", "Retry-After: 5\r\n"));  // no new pass
   // The request's text is the connection's and is gone once this returns: what the handler may look at is copied.
   hub_.fresh([&site = site_, route, query = std::string(request.query), respond = std::move(respond)](
                  const SnapshotPtr& snapshot, CacheState cache) mutable {

@@ -202,6 +202,11 @@ TEST(Dispatcher, APassThatTheEndCutsShortIs503AndNotAnErrorOfTheGpus) {
   EXPECT_EQ(waiting->status(), 503);
   EXPECT_TRUE(waiting->has("Retry-After: 5\r\n") && waiting->has("Access-Control-Allow-Origin: *"));
   EXPECT_EQ(world.get("/proxy/stats").status(), 503);
+  world.clock.advance(1h);
+  const World::Answer late = world.get("/proxy/stats");
+  EXPECT_TRUE(late.given) << "nobody waits for a pass that will not come";
+  EXPECT_EQ(late.status(), 503);
+  EXPECT_EQ(world.passes, 1u);
 }
 
 TEST(Dispatcher, ReadinessEndsWhenTheDaemonDrains) {

@@ -60,6 +60,7 @@ class SpawnerProcess {
     // The server decides when it is over, by closing the control socket; a terminal's Ctrl-C or an init system that
     // signals the whole group must not get in first.
     for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE}) std::signal(number, SIG_IGN);
+    std::signal(SIGCHLD, SIG_DFL);  // inherited as ignored, children would vanish unseen
     sigset_t child_signal;
     sigemptyset(&child_signal);
     sigaddset(&child_signal, SIGCHLD);
@@ -78,7 +79,7 @@ class SpawnerProcess {
     if (waits[1].revents != 0) reap();
     if (waits[0].revents == 0) return true;
     Request request{};
-    const ssize_t length = ::recv(control_.get(), &request, sizeof request, MSG_DONTWAIT);
+    const ssize_t length = ::recv(control_.get(), &request, sizeof request, MSG_DONTWAIT | MSG_TRUNC);
     if (length < 0) return errno == EINTR || errno == EAGAIN;
     if (length != sizeof request) return false;
     if (request == Request::start) start();
@@ -153,7 +154,7 @@ Result<void> send_request(int control, Request request) {
 
 Result<Spawner> Spawner::fork_off(const std::vector<std::string>& worker_arguments) {
   // Opened now: later the file on disk may be another version, which would speak another protocol.
-  const Fd opened(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+  const Fd opened(::open("/proc/self/exe", O_PATH | O_CLOEXEC));
   if (!opened) return fail_errno("cannot open /proc/self/exe", errno);
   // Above the number that the worker's socket will take.
   Fd program(::fcntl(opened.get(), F_DUPFD_CLOEXEC, worker_socket + 1));

@@ -21,8 +21,8 @@ constexpr auto timeout = 800ms;
 
 class Server {
  public:
-  explicit Server(const std::string& script)
-      : source_(*Spawner::fork_off({"worker", script}), {.ask_timeout = timeout}, clock_),
+  explicit Server(const std::string& script, Duration startup = limits::worker_startup)
+      : source_(*Spawner::fork_off({"worker", script}), {.ask_timeout = timeout, .startup = startup}, clock_),
         interrupt_(::eventfd(0, EFD_CLOEXEC)) {}
 
   struct Answer {
@@ -164,6 +164,22 @@ TEST(WorkerProcess, ASlowStartIsWaitedForAcrossRequests) {
   const auto answer = server.ask();
   ASSERT_FALSE(answer.error) << answer.error->context;
   EXPECT_EQ(answer.gpus.size(), 4u);
+}
+
+TEST(WorkerProcess, AStartIsNotGivenUpWhileHandlesArrive) {
+  Server server("slow-start", 700ms);  // each handle within it, all of them not
+  EXPECT_EQ(server.ask().error->context, "NVML not initialized");
+  const auto spawner = children_of(::getpid());
+  const auto worker = children_of(spawner[0]);
+  EXPECT_FALSE(server.ask().error);
+  EXPECT_EQ(children_of(spawner[0]), worker) << "the same one";
+}
+
+TEST(WorkerProcess, AStartWithoutAnyHandleIsGivenUp) {
+  Server server("hang-in-open", 300ms);
+  EXPECT_EQ(server.ask().error->context, "NVML not initialized");
+  server.tend_for(100ms);
+  EXPECT_EQ(server.ask().error->context, "NVML not initialized");
 }
 
 TEST(WorkerProcess, DevicesThatAreNotSelectedAreNotShown) {

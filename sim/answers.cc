@@ -43,6 +43,18 @@ std::expected<nvml::MemoryV2, Return> memory(const Access& access) {
   return memory;
 }
 
+// What the driver reserves counts as used, or is left out of the total, as before R510.
+std::expected<nvml::Memory, Return> memory_v1(const Access& access) {
+  const auto v2 = memory(access);
+  if (!v2) return std::unexpected(v2.error());
+  nvml::Memory v1{.total = v2->total, .free = v2->free, .used = v2->used + v2->reserved};
+  if (access.loaded->scenario.driver.memory_v1_total == MemoryV1Total::unreserved) {
+    v1.total -= v2->reserved;
+    v1.used -= v2->reserved;
+  }
+  return v1;
+}
+
 std::expected<std::int64_t, Return> temperature(const Access& access, std::int32_t sensor) {
   if (sensor != nvml::temperature_sensor_gpu) return std::unexpected(Return::invalid_argument);
   return figure(access, Metric::temperature);

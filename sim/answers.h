@@ -21,5 +21,6 @@ namespace gputach::sim {
 
 // Without a fault's value: the caller decides which member it falsifies.
 [[nodiscard]] std::expected<nvml::MemoryV2, nvml::Return> memory(const Access& access);
+[[nodiscard]] std::expected<nvml::Memory, nvml::Return> memory_v1(const Access& access);
 
 }  // namespace gputach::sim

@@ -147,7 +147,7 @@ std::expected<nvml::Device, Return> Engine::mig_handle(Symbol symbol, nvml::Devi
                                                        Return arguments) {
   const auto access = enter(symbol, parent, arguments);
   if (!access) return std::unexpected(access.error());
-  if (access->gpu->mig == MigMode::not_supported) return std::unexpected(Return::not_supported);
+  if (access->gpu->feature(Feature::mig) == Mode::not_supported) return std::unexpected(Return::not_supported);
   if (access->mig != nullptr || slot >= mig_devices_max) return std::unexpected(Return::invalid_argument);
   if (find_mig(*access->gpu, slot) == nullptr) return std::unexpected(Return::not_found);
   const auto target = decode(session(), parent);

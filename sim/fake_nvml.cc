@@ -3,13 +3,12 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <string>
 #include <string_view>
 #include <type_traits>
 
 #include "answers.h"
 #include "engine.h"
+#include "exported.h"
 #include "load.h"
 #include "return_codes.h"
 #include "sources/nvml/abi.h"
@@ -37,9 +36,6 @@ EngineSettings settings_from_environment() {
   return settings;
 }
 
-// Made when the library is loaded. Destroyed when it is unloaded or the process ends, unless a thread hangs inside.
-std::atomic<Engine*> engine = new Engine(settings_from_environment());
-std::atomic<int> calls_inside = 0;
 std::atomic<Engine*> abandoned_engine = nullptr;  // keeps it reachable for leak checkers
 
 __attribute__((destructor)) void unload() {
@@ -49,72 +45,6 @@ __attribute__((destructor)) void unload() {
   } else {
     abandoned_engine = last;
   }
-}
-
-// Marks a call as inside before it takes the engine, so that unload() either sees it or hides the engine from it.
-class Call {
- public:
-  Call() {
-    ++calls_inside;
-    engine_ = engine;
-  }
-  ~Call() { --calls_inside; }
-  Call(const Call&) = delete;
-  Call& operator=(const Call&) = delete;
-
-  template <class Body>
-  Return run(Body body) {
-    return engine_ == nullptr ? Return::uninitialized : body(*engine_);
-  }
-
- private:
-  Engine* engine_;
-};
-
-template <class... T>
-Return pointers(const T*... all) {
-  return ((all != nullptr) && ...) ? Return::success : Return::invalid_argument;
-}
-
-template <class T>
-Return versioned(const T* out, std::uint32_t version) {
-  if (out == nullptr) return Return::invalid_argument;
-  return out->version == version ? Return::success : Return::argument_version_mismatch;
-}
-
-Return copy_text(std::string_view text, char* out, std::uint32_t size) {
-  if (text.size() >= size) return Return::insufficient_size;
-  std::memcpy(out, text.data(), text.size());
-  out[text.size()] = '\0';
-  return Return::success;
-}
-
-template <class Pick>
-Return device_text(Symbol symbol, Device device, char* out, std::uint32_t size, Pick pick) {
-  return Call().run([&](Engine& sim) {
-    const auto access = sim.enter(symbol, device, pointers(out));
-    return access ? copy_text(pick(*access), out, size) : access.error();
-  });
-}
-
-template <class Pick>
-Return system_text(Symbol symbol, char* out, std::uint32_t size, Pick pick) {
-  return Call().run([&](Engine& sim) {
-    const auto access = sim.enter(symbol, pointers(out));
-    return access ? copy_text(pick(access->loaded->scenario.driver), out, size) : access.error();
-  });
-}
-
-template <class Read>
-Return device_u32(Symbol symbol, Device device, std::uint32_t* out, Read read) {
-  return Call().run([&](Engine& sim) {
-    const auto access = sim.enter(symbol, device, pointers(out));
-    if (!access) return access.error();
-    const std::expected<std::int64_t, Return> value = read(*access);
-    if (!value) return value.error();
-    *out = static_cast<std::uint32_t>(*value);
-    return Return::success;
-  });
 }
 
 Return device_watts(Symbol symbol, Device device, std::uint32_t* milliwatts, Metric metric) {
@@ -158,6 +88,11 @@ Return init(Symbol symbol) {
 }
 
 }  // namespace
+
+// Made when the library is loaded. Destroyed when it is unloaded or the process ends, unless a thread hangs inside.
+std::atomic<Engine*> engine = new Engine(settings_from_environment());
+std::atomic<int> calls_inside = 0;
+
 }  // namespace gputach::sim
 
 using namespace gputach::nvml;
@@ -264,9 +199,9 @@ Return nvmlDeviceGetMemoryInfo(Device device, Memory* out) {
   return Call().run([&](Engine& sim) {
     const auto access = sim.enter(symbol("nvmlDeviceGetMemoryInfo"), device, pointers(out));
     if (!access) return access.error();
-    const auto bytes = memory(*access);
+    const auto bytes = memory_v1(*access);
     if (!bytes) return bytes.error();
-    *out = {.total = bytes->total, .free = bytes->free, .used = bytes->used + bytes->reserved};
+    *out = *bytes;
     if (access->garbage) out->used = static_cast<std::uint64_t>(*access->garbage);
     return Return::success;
   });
@@ -327,18 +262,19 @@ Return nvmlDeviceGetMigMode(Device device, std::uint32_t* current, std::uint32_t
   return Call().run([&](Engine& sim) {
     const auto access = sim.enter(symbol("nvmlDeviceGetMigMode"), device, pointers(current, pending));
     if (!access) return access.error();
-    if (access->mig != nullptr || access->gpu->mig == MigMode::not_supported) return Return::not_supported;
-    *current = *pending = access->gpu->mig == MigMode::enabled ? mig_enabled : mig_disabled;
+    if (access->mig != nullptr || access->gpu->feature(Feature::mig) == Mode::not_supported)
+      return Return::not_supported;
+    *current = *pending = access->gpu->feature(Feature::mig) == Mode::enabled ? mig_enabled : mig_disabled;
     return Return::success;
   });
 }
 
 Return nvmlDeviceGetMaxMigDeviceCount(Device device, std::uint32_t* out) {
   return device_u32(symbol(__func__), device, out, [](const Access& access) -> std::expected<std::int64_t, Return> {
-    if (access.mig != nullptr || access.gpu->mig == MigMode::not_supported) {
+    if (access.mig != nullptr || access.gpu->feature(Feature::mig) == Mode::not_supported) {
       return std::unexpected(Return::not_supported);
     }
-    return access.gpu->mig == MigMode::enabled ? mig_devices_max : 0;
+    return access.gpu->feature(Feature::mig) == Mode::enabled ? mig_devices_max : 0;
   });
 }
 

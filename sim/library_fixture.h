@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <string_view>
@@ -23,14 +24,22 @@ inline constexpr auto patience = std::chrono::seconds(20);  // for what must hap
 using SimCallsFn = unsigned long long(const char*);
 using DeviceGetHandleByUuidFn = nvml::Return(const char*, nvml::Device*);
 
+// The library that the build makes, or the one without some symbols under drivers/ beside it.
+inline std::string built_library(std::string_view driver = {}) {
+  const char* const path = std::getenv("GPUTACH_TEST_SIM");
+  if (path == nullptr) return {};
+  const std::filesystem::path whole = path;
+  return driver.empty() ? whole : whole.parent_path() / "drivers" / driver / whole.filename();
+}
+
 class TestLibrary {
  public:
-  explicit TestLibrary(const std::string& scenario) {
+  explicit TestLibrary(const std::string& scenario, std::string_view driver = {}) {
     ::setenv("GPUTACH_SIM_SCENARIO", scenario.c_str(), 1);
-    const char* const path = std::getenv("GPUTACH_TEST_SIM");
-    if (path != nullptr) library_ = ::dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (library_ != nullptr) return;
-    std::fprintf(stderr, "GPUTACH_TEST_SIM must name the simulated driver: %s\n", path == nullptr ? "not set" : path);
+    const std::string path = built_library(driver);
+    library_ = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (!path.empty() && library_ != nullptr) return;
+    std::fprintf(stderr, "GPUTACH_TEST_SIM must name the simulated driver: `%s`\n", path.c_str());
     std::abort();
   }
   ~TestLibrary() { ::dlclose(library_); }

@@ -1,6 +1,7 @@
 #include "scenario.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "load.h"
 #include "toml_reader.h"
@@ -72,6 +73,17 @@ constexpr auto mig_keys = std::to_array<Key<MigInstance>>({
                 MigInstance& out) { out.slot = static_cast<unsigned>(r.integer(n, 0, mig_devices_max - 1)); }},
     {"name", [](Reader& r, const toml::node& n, MigInstance& out) { out.name = r.text(n); }},
     {"uuid", [](Reader& r, const toml::node& n, MigInstance& out) { out.uuid = r.text(n); }},
+    {"profile", [](Reader& r, const toml::node& n, MigInstance& out) { out.profile = r.text(n); }},
+    {"gpu_instance_id", [](Reader& r, const toml::node& n,
+                           MigInstance& out) { out.gpu_instance_id = static_cast<unsigned>(r.integer(n, 0, 255)); }},
+    {"compute_instance_id",
+     [](Reader& r, const toml::node& n, MigInstance& out) {
+       out.compute_instance_id = static_cast<unsigned>(r.integer(n, 0, 255));
+     }},
+    {"sm_count", [](Reader& r, const toml::node& n,
+                    MigInstance& out) { out.sm_count = static_cast<unsigned>(r.integer(n, 0, 1024)); }},
+    {"bar1_total_mib",
+     [](Reader& r, const toml::node& n, MigInstance& out) { out.bar1_total_mib = r.number(n, 0, figure_max); }},
     {"memory_total_mib",
      [](Reader& r, const toml::node& n, MigInstance& out) { out.memory_total_mib = r.number(n, 0, figure_max); }},
     {"memory_used_mib",
@@ -101,11 +113,11 @@ void read_mig_instances(Reader& reader, const toml::node& node, Gpu& gpu) {
   });
 }
 
-MigMode read_mig_mode(Reader& reader, const toml::node& node) {
+Mode read_mode(Reader& reader, const toml::node& node) {
   const std::string text = reader.text(node);
-  if (text == "enabled") return MigMode::enabled;
+  if (text == "enabled") return Mode::enabled;
   if (text != "disabled") reader.error_at(node, "expected \"enabled\" or \"disabled\"");
-  return MigMode::disabled;
+  return Mode::disabled;
 }
 
 void read_returns(Reader& reader, const toml::node& node, Gpu& gpu) {
@@ -116,49 +128,137 @@ void read_returns(Reader& reader, const toml::node& node, Gpu& gpu) {
   }
 }
 
-// One [[gpu]] table stands for `count` alike boards.
+// One [[gpu]] table stands for `count` alike boards. What tells them apart is one value or a list with one for each.
 struct GpuEntry {
   Gpu gpu;
   std::int64_t count = 1;
+  std::vector<std::string> serials;
+  std::vector<PciAddress> pci_addresses;
+  std::vector<std::int64_t> minor_numbers;
+  std::vector<std::int64_t> module_ids;
 };
+
+template <class Read>
+auto one_or_list(const toml::node& node, Read read) {
+  std::vector<decltype(read(node))> values;
+  if (const auto* array = node.as_array()) {
+    for (const auto& element : *array) values.push_back(read(element));
+  } else {
+    values.push_back(read(node));
+  }
+  return values;
+}
+
+PciAddress read_pci_address(Reader& reader, const toml::node& node) {
+  const std::string text = reader.text(node);
+  const std::string_view digits = text;
+  const bool formed = digits.size() == 16 && digits[8] == ':' && digits[11] == ':' && digits.ends_with(".0");
+  const auto domain = formed ? parse_number<std::uint32_t>(digits.substr(0, 8), 16) : std::nullopt;
+  const auto bus = formed ? parse_number<std::uint32_t>(digits.substr(9, 2), 16) : std::nullopt;
+  const auto device = formed ? parse_number<std::uint32_t>(digits.substr(12, 2), 16) : std::nullopt;
+  if (domain && bus && device) return {.domain = *domain, .bus = *bus, .device = *device};
+  reader.error_at(node, "expected a PCI bus id such as \"00000008:06:00.0\"");
+  return {};
+}
 
 constexpr auto gpu_keys = std::to_array<Key<GpuEntry>>({
     {"count", [](Reader& r, const toml::node& n, GpuEntry& out) { out.count = r.integer(n, 0, gpus_max); }},
     {"name", [](Reader& r, const toml::node& n, GpuEntry& out) { out.gpu.name = r.text(n); }},
     {"uuid", [](Reader& r, const toml::node& n, GpuEntry& out) { out.gpu.uuid = r.text(n); }},
+    {"serial", [](Reader& r, const toml::node& n,
+                  GpuEntry& out) { out.serials = one_or_list(n, [&](const toml::node& one) { return r.text(one); }); }},
+    {"part_number", [](Reader& r, const toml::node& n, GpuEntry& out) { out.gpu.part_number = r.text(n); }},
+    {"pci_bus_id",
+     [](Reader& r, const toml::node& n, GpuEntry& out) {
+       out.pci_addresses = one_or_list(n, [&](const toml::node& one) { return read_pci_address(r, one); });
+     }},
+    {"minor_number",
+     [](Reader& r, const toml::node& n, GpuEntry& out) {
+       out.minor_numbers = one_or_list(n, [&](const toml::node& one) { return r.integer(one, 0, 0xFFFF); });
+     }},
+    {"module_id",
+     [](Reader& r, const toml::node& n, GpuEntry& out) {
+       out.module_ids = one_or_list(n, [&](const toml::node& one) { return r.integer(one, 0, 0xFFFF); });
+     }},
     {"load", [](Reader& r, const toml::node& n, GpuEntry& out) { out.gpu.load = read_load(r, n); }},
     {"memory_total_mib",
      [](Reader& r, const toml::node& n, GpuEntry& out) { out.gpu.memory_total_mib = r.number(n, 0, figure_max); }},
     {"memory_reserved_mib",
      [](Reader& r, const toml::node& n, GpuEntry& out) { out.gpu.memory_reserved_mib = r.number(n, 0, figure_max); }},
-    {"mig", [](Reader& r, const toml::node& n, GpuEntry& out) { out.gpu.mig = read_mig_mode(r, n); }},
     {"mig_instance", [](Reader& r, const toml::node& n, GpuEntry& out) { read_mig_instances(r, n, out.gpu); }},
     {"returns", [](Reader& r, const toml::node& n, GpuEntry& out) { read_returns(r, n, out.gpu); }},
 });
 
-void read_gpu(Reader& reader, const toml::node& node, std::vector<Gpu>& out) {
-  const auto* table = node.as_table();
-  if (table == nullptr) return reader.error_at(node, "expected a table");
-  GpuEntry entry;
-  for (const auto& [key, value] : *table) {
-    const auto* const metric = std::ranges::find(metric_keys, key.str());
-    if (metric == metric_keys.end()) {
-      read_key(reader, key, value, gpu_keys, entry);
-    } else {
-      entry.gpu.curves[static_cast<std::size_t>(metric - metric_keys.begin())] = read_curve(reader, value);
-    }
+void read_gpu_key(Reader& reader, const toml::key& key, const toml::node& node, GpuEntry& out) {
+  const auto position = [&](const auto& keys, auto name) {
+    return static_cast<std::size_t>(std::ranges::find(keys, key.str(), name) - keys.begin());
+  };
+  if (const auto metric = position(metric_keys, std::identity{}); metric < metric_keys.size()) {
+    out.gpu.curves[metric] = read_curve(reader, node);
+  } else if (const auto at = position(property_keys, &PropertyKey::name); at < property_keys.size()) {
+    out.gpu.properties[at] = reader.integer(node, property_keys[at].min, property_keys[at].max);
+  } else if (const auto feature = position(feature_keys, std::identity{}); feature < feature_keys.size()) {
+    out.gpu.features[feature] = read_mode(reader, node);
+  } else {
+    read_key(reader, key, node, gpu_keys, out);
   }
-  if (!entry.gpu.uuid.empty() && entry.count > 1) reader.error_at(node, "one uuid for more than one GPU");
-  if (!entry.gpu.mig_instances.empty() && entry.gpu.mig != MigMode::enabled) {
+}
+
+void check_gpu(Reader& reader, const toml::node& node, const GpuEntry& entry) {
+  const auto count = static_cast<std::size_t>(entry.count);
+  const auto fits = [&](const auto& list) { return list.empty() || list.size() == count; };
+  if (!entry.gpu.uuid.empty() && count > 1) reader.error_at(node, "one uuid for more than one GPU");
+  if (!fits(entry.pci_addresses) || !fits(entry.minor_numbers) || !fits(entry.module_ids) ||
+      (entry.serials.size() > 1 && !fits(entry.serials))) {
+    reader.error_at(node, "pci_bus_id, minor_number, module_id and a list of serials need one value for each GPU");
+  }
+  if (!entry.gpu.mig_instances.empty() && entry.gpu.feature(Feature::mig) != Mode::enabled) {
     reader.error_at(node, "MIG instances need mig = \"enabled\"");
   }
   if (entry.gpu.memory_total_mib.value_or(infinity) < entry.gpu.memory_reserved_mib) {
     reader.error_at(node, "more memory reserved than there is");
   }
-  if (out.size() + static_cast<std::size_t>(entry.count) > gpus_max) {
+}
+
+// The last digits of `number` in place of each #.
+std::string numbered(std::string text, std::size_t number) {
+  for (auto c = text.rbegin(); c != text.rend(); ++c) {
+    if (*c != '#') continue;
+    *c = static_cast<char>('0' + number % 10);
+    number /= 10;
+  }
+  return text;
+}
+
+// Board `i` of an entry, as GPU `index` of the machine.
+Gpu board_of(const GpuEntry& entry, std::size_t i, std::size_t index) {
+  const auto number = static_cast<unsigned>(index);
+  Gpu gpu = entry.gpu;
+  gpu.pci =
+      entry.pci_addresses.empty() ? PciAddress{.domain = 0, .bus = number + 1, .device = 0} : entry.pci_addresses[i];
+  gpu.minor_number = entry.minor_numbers.empty() ? number : static_cast<unsigned>(entry.minor_numbers[i]);
+  gpu.module_id = entry.module_ids.empty() ? number + 1 : static_cast<unsigned>(entry.module_ids[i]);
+  if (!entry.serials.empty()) gpu.serial = numbered(entry.serials[entry.serials.size() == 1 ? 0 : i], index);
+  for (MigInstance& instance : gpu.mig_instances) {
+    if (instance.name.empty()) instance.name = gpu.name + " MIG " + instance.profile;
+  }
+  return gpu;
+}
+
+void read_gpu(Reader& reader, const toml::node& node, std::vector<Gpu>& out) {
+  const auto* table = node.as_table();
+  if (table == nullptr) return reader.error_at(node, "expected a table");
+  GpuEntry entry;
+  for (const auto& [key, value] : *table) read_gpu_key(reader, key, value, entry);
+  check_gpu(reader, node, entry);
+  const auto count = static_cast<std::size_t>(entry.count);
+  if (out.size() + count > gpus_max) {
     return reader.error_at(node, "more than " + std::to_string(gpus_max) + " GPUs");
   }
-  out.insert(out.end(), static_cast<std::size_t>(entry.count), entry.gpu);
+  for (std::size_t i = 0; i < count && !reader.failed(); ++i) {
+    out.push_back(board_of(entry, i, out.size()));
+    if (std::ranges::count(out, out.back().pci, &Gpu::pci) > 1) reader.error_at(node, "two GPUs at one PCI address");
+  }
 }
 
 constexpr auto fault_keys = std::to_array<Key<Fault>>({
@@ -201,6 +301,17 @@ constexpr auto driver_keys = std::to_array<Key<Driver>>({
      [](Reader& r, const toml::node& n, Driver& out) { out.init_delay_ms = r.number(n, 0, milliseconds_max); }},
     {"first_handle_delay_ms",
      [](Reader& r, const toml::node& n, Driver& out) { out.first_handle_delay_ms = r.number(n, 0, milliseconds_max); }},
+    {"memory_v1_total",
+     [](Reader& r, const toml::node& n, Driver& out) {
+       const std::string text = r.text(n);
+       if (text != "all" && text != "unreserved") r.error_at(n, "expected \"all\" or \"unreserved\"");
+       out.memory_v1_total = text == "all" ? MemoryV1Total::all : MemoryV1Total::unreserved;
+     }},
+    {"process_entry_bytes",
+     [](Reader& r, const toml::node& n, Driver& out) {
+       out.process_entry_bytes = static_cast<unsigned>(r.integer(n, 16, 32));
+       if (out.process_entry_bytes % 8 != 0) r.error_at(n, "an entry of processes has 16, 24 or 32 bytes");
+     }},
     {"absent", [](Reader& r, const toml::node& n, Driver& out) { out.absent = r.symbols(n); }},
 });
 

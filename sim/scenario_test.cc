@@ -38,6 +38,8 @@ nvml_version = "12.570.1"
 init = "NO_PERMISSION"
 init_delay_ms = 5
 first_handle_delay_ms = 6.5
+memory_v1_total = "unreserved"
+process_entry_bytes = 32
 absent = ["nvmlDeviceGetTemperatureV"]
 [[gpu]]
 name = "Board"
@@ -51,8 +53,12 @@ mig = "enabled"
 returns = { nvmlDeviceGetPowerUsage = "NO_PERMISSION" }
 [[gpu.mig_instance]]
 slot = 3
-name = "Slice"
+profile = "1g.10gb"
+gpu_instance_id = 9
+compute_instance_id = 1
+sm_count = 16
 memory_total_mib = 100
+bar1_total_mib = 50
 [[fault]]
 gpu = [0, 2]
 call = ["nvmlDeviceGetName", "nvmlDeviceGetUUID"]
@@ -68,6 +74,8 @@ return = 998
   EXPECT_EQ(scenario.driver.init, nvml::Return::no_permission);
   EXPECT_EQ(scenario.driver.first_handle_delay_ms, 6.5);
   EXPECT_THAT(scenario.driver.absent, ElementsAre(symbol("nvmlDeviceGetTemperatureV")));
+  EXPECT_EQ(scenario.driver.memory_v1_total, MemoryV1Total::unreserved);
+  EXPECT_EQ(scenario.driver.process_entry_bytes, 32U);
   ASSERT_EQ(scenario.gpus.size(), 1U);
   const Gpu& gpu = scenario.gpus[0];
   EXPECT_EQ(gpu.load.high, 0.9);
@@ -76,7 +84,12 @@ return = 998
   EXPECT_EQ(gpu.curve(Metric::fan)->busy, 30);
   EXPECT_FALSE(gpu.curve(Metric::temperature));
   EXPECT_EQ(gpu.returns.at(0).second, nvml::Return::no_permission);
-  EXPECT_EQ(gpu.mig_instances.at(0).slot, 3U);
+  const MigInstance& mig = gpu.mig_instances.at(0);
+  EXPECT_EQ(mig.slot, 3U);
+  EXPECT_EQ(mig.name, "Board MIG 1g.10gb");
+  EXPECT_EQ(mig.gpu_instance_id * 10 + mig.compute_instance_id, 91U);
+  EXPECT_EQ(mig.sm_count, 16U);
+  EXPECT_EQ(mig.bar1_total_mib, 50);
   ASSERT_EQ(scenario.faults.size(), 1U);
   const Fault& fault = scenario.faults[0];
   EXPECT_THAT(fault.gpus, ElementsAre(0, 2));
@@ -101,6 +114,56 @@ TEST(ScenarioParser, RepeatsABoardWithUuidsOfTheRealFormThatDependOnTheSeed) {
   EXPECT_NE(parsed("seed = 4\n[[gpu]]\ncount = 8\n").gpus[5].uuid, scenario.gpus[5].uuid);
 }
 
+TEST(ScenarioParser, ReadsWhatABoardIsAndHas) {
+  const Scenario scenario = parsed(R"(
+[[gpu]]
+mig = "enabled"
+ecc = "disabled"
+pci_bus_id = "0000000F:1a:00.0"
+pci_device_id = 0x2330
+serial = "77-###"
+part_number = "900"
+minor_number = 4
+module_id = 6
+slowdown_margin_c = -2
+fabric_clique = 32766
+)");
+  const Gpu& gpu = scenario.gpus.at(0);
+  EXPECT_EQ(gpu.feature(Feature::mig), Mode::enabled);
+  EXPECT_EQ(gpu.feature(Feature::ecc), Mode::disabled);
+  EXPECT_EQ(gpu.feature(Feature::gpm), Mode::not_supported);
+  EXPECT_EQ(gpu.pci, (PciAddress{.domain = 15, .bus = 0x1A, .device = 0}));
+  EXPECT_EQ(gpu.property(Property::pci_device_id), 0x2330);
+  EXPECT_EQ(gpu.property(Property::slowdown_margin), -2);
+  EXPECT_EQ(gpu.property(Property::fabric_clique), 32766);
+  EXPECT_FALSE(gpu.property(Property::nvlink_count));
+  EXPECT_EQ(gpu.serial, "77-000");
+  EXPECT_EQ(gpu.part_number, "900");
+  EXPECT_EQ(gpu.minor_number, 4U);
+  EXPECT_EQ(gpu.module_id, 6U);
+}
+
+TEST(ScenarioParser, TellsAlikeBoardsApartByListsOrByTheirNumber) {
+  const Scenario scenario = parsed(R"(
+[[gpu]]
+count = 2
+pci_bus_id = ["00000008:06:00.0", "00000009:06:00.0"]
+module_id = [2, 1]
+serial = ["77", "77"]
+[[gpu]]
+count = 11
+serial = "8##"
+)");
+  ASSERT_EQ(scenario.gpus.size(), 13U);
+  EXPECT_EQ(scenario.gpus[1].pci, (PciAddress{.domain = 9, .bus = 6, .device = 0}));
+  EXPECT_EQ(scenario.gpus[1].module_id, 1U);
+  EXPECT_EQ(scenario.gpus[0].serial, scenario.gpus[1].serial);
+  EXPECT_EQ(scenario.gpus[3].serial, "803");
+  EXPECT_EQ(scenario.gpus[12].serial, "812");
+  EXPECT_EQ(scenario.gpus[12].minor_number, 12U);
+  EXPECT_EQ(scenario.gpus[12].pci, (PciAddress{.domain = 0, .bus = 13, .device = 0}));
+}
+
 TEST(ScenarioParser, NamesTheLineOfAnUnknownKeyInEveryTable) {
   EXPECT_EQ(error_of("\ncolour = 1"), "test:2: unknown key `colour`");
   EXPECT_EQ(error_of("[driver]\ncolour = 1"), "test:2: unknown key `colour`");
@@ -121,6 +184,17 @@ TEST(ScenarioParser, RefusesWhatCannotBeMeant) {
   EXPECT_THAT(error_of("[[gpu]]\npower_w = nan"), HasSubstr("test:2: expected a number from 0"));
   EXPECT_THAT(error_of("[[gpu]]\nmemory_total_mib = 1\nmemory_reserved_mib = 2"), HasSubstr("more memory reserved"));
   EXPECT_THAT(error_of("[[gpu]]\n[[gpu.mig_instance]]\nslot = 0"), HasSubstr("mig = \"enabled\""));
+  EXPECT_THAT(error_of("[[gpu]]\necc = \"on\""), HasSubstr("test:2: expected \"enabled\" or \"disabled\""));
+  EXPECT_THAT(error_of("[[gpu]]\npcie_width = 33"), HasSubstr("test:2: expected an integer from 1 to 32"));
+  for (const std::string_view bus_id : {"1:06:00.0", "00000008-06:00.0", "0000000G:06:00.0", "00000008:06:00.1", ""}) {
+    EXPECT_THAT(error_of("[[gpu]]\npci_bus_id = \"" + std::string(bus_id) + "\""), HasSubstr("test:2: expected a PCI"));
+  }
+  EXPECT_THAT(error_of("[[gpu]]\ncount = 3\nmodule_id = [1, 2]"), HasSubstr("one value for each GPU"));
+  EXPECT_THAT(error_of("[[gpu]]\ncount = 2\npci_bus_id = \"00000000:06:00.0\""), HasSubstr("one value for each GPU"));
+  EXPECT_THAT(error_of("[[gpu]]\ncount = 3\nserial = [\"1\", \"2\"]"), HasSubstr("one value for each GPU"));
+  EXPECT_THAT(error_of("[[gpu]]\n[[gpu]]\npci_bus_id = \"00000000:01:00.0\""), HasSubstr("at one PCI address"));
+  EXPECT_THAT(error_of("[driver]\nmemory_v1_total = \"some\""), HasSubstr("expected \"all\" or \"unreserved\""));
+  EXPECT_THAT(error_of("[driver]\nprocess_entry_bytes = 20"), HasSubstr("16, 24 or 32 bytes"));
   EXPECT_THAT(error_of("[driver]\ninit = \"BROKEN\""), HasSubstr("test:2: expected a return code"));
   EXPECT_THAT(error_of("[[fault]]\ncall = \"nvmlDeviceReset\"\nhang = true"), HasSubstr("test:2: `nvmlDeviceReset`"));
   EXPECT_THAT(error_of("[[fault]]\nhang = true"), HasSubstr("a fault names its `call`"));
@@ -189,7 +263,7 @@ TEST(EmbeddedScenarios, AllParseAndSayWhatTheyAre) {
     names.insert(scenario.name);
   }
   EXPECT_THAT(names, ::testing::IsSupersetOf({"h100x8-busy", "one-gpu-lost", "hang", "no-gpus", "driver-not-loaded",
-                                              "slow-start", "rtx4090", "gb10", "a100-mig"}));
+                                              "slow-start", "rtx4090", "gb10", "a100-mig", "old-driver-r450"}));
 }
 
 TEST(ReadmeExample, IsAScenario) {

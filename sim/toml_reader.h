@@ -36,10 +36,11 @@ inline Scalar scalar_of(const toml::node& node) {
   return {};
 }
 
-template <class Number>
-std::optional<Number> parse_number(std::string_view text) {
+// `base` is for integers only.
+template <class Number, class... Base>
+std::optional<Number> parse_number(std::string_view text, Base... base) {
   Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base...);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return number;
 }

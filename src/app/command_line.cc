@@ -3,9 +3,12 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <optional>
 
 #include "base/build_info.h"
 
@@ -29,13 +32,38 @@ CommandLine print(const std::string& text) {
   return done(std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0 ? 0 : 1);
 }
 
-struct Parsed {
-  std::map<std::string_view, std::string> values;  // flag name -> text on the command line
+// A command, and what may be chosen for it; the first choice is the default.
+struct CommandRow {
+  Command command;
+  std::string_view name;
+  std::string_view help;
+  std::optional<FlagUse> flags;  // those of this use and of the uses after it
+  std::string_view choice;       // how its own option is called; none when empty
+  std::array<std::string_view, 2> choices;
 };
 
-void add_flags(CLI::App& command, Command kind, Parsed& parsed) {
+// clang-format off
+constexpr auto commands = std::to_array<CommandRow>({
+    {Command::serve,   "serve",   "Serve until SIGTERM.",                                    FlagUse::serving, "",         {}},
+    {Command::once,    "once",    "Read the GPUs once, print the figures and leave.",        FlagUse::asking,  "--format", {"json", "table"}},
+    {Command::worker,  "worker",  "Read GPUs for a server (started by it, not by hand).",    FlagUse::driver,  "",         {}},
+    {Command::version, "version", "Print version, commit and compiler.",                     {},               "",         {}},
+    {Command::docs,    "docs",    "Print a page of the documentation.",                      {},               "page",     {"flags", ""}},
+});
+// clang-format on
+
+struct Parsed {
+  std::map<std::string_view, std::string> values;  // flag name -> text on the command line
+  std::string choice;
+};
+
+bool knows(const CommandRow& row, const Flag& flag) {
+  return row.flags && flag.use >= *row.flags;
+}
+
+void add_flags(CLI::App& command, const CommandRow& row, Parsed& parsed) {
   for (const Flag& flag : flags()) {
-    if (kind == Command::worker && !flag.for_worker) continue;
+    if (!knows(row, flag)) continue;
     std::string help(flag.help);
     if (!flag.default_value.empty()) help += " Default: " + std::string(flag.default_value) + ".";
     help += " [" + variable_of(flag) + "]";
@@ -49,10 +77,10 @@ void add_flags(CLI::App& command, Command kind, Parsed& parsed) {
 }
 
 // The command line goes before the environment.
-std::vector<Given> collect(Command kind, const Parsed& parsed) {
+std::vector<Given> collect(const CommandRow& row, const Parsed& parsed) {
   std::vector<Given> given;
   for (const Flag& flag : flags()) {
-    if (kind == Command::worker && !flag.for_worker) continue;
+    if (!knows(row, flag)) continue;
     if (const auto found = parsed.values.find(flag.name); found != parsed.values.end()) {
       given.push_back({flag.name, found->second, "--" + std::string(flag.name)});
     } else if (const char* value = std::getenv(variable_of(flag).c_str())) {
@@ -62,12 +90,13 @@ std::vector<Given> collect(Command kind, const Parsed& parsed) {
   return given;
 }
 
-CommandLine configure(Command command, const Parsed& parsed) {
-  const std::vector<Given> given = collect(command, parsed);
+CommandLine configure(const CommandRow& row, const Parsed& parsed) {
+  const std::vector<Given> given = collect(row, parsed);
   Result<Config> config = make_config(given);
   if (!config) return refuse(config.error().context);
   CommandLine line;
-  line.command = command;
+  line.command = row.command;
+  line.choice = parsed.choice;
   line.config = *std::move(config);
   line.worker_arguments = worker_arguments(given);
   return line;
@@ -84,20 +113,26 @@ std::string version_text() {
   return text;
 }
 
+void add_command(CLI::App& app, const CommandRow& row, Parsed& parsed) {
+  CLI::App* command = app.add_subcommand(std::string(row.name), std::string(row.help));
+  if (row.command == Command::worker) command->group("");  // not listed
+  add_flags(*command, row, parsed);
+  if (row.choice.empty()) return;
+  std::vector<std::string> choices;
+  for (const std::string_view choice : row.choices)
+    if (!choice.empty()) choices.emplace_back(choice);
+  command->preparse_callback([&parsed, first = choices.front()](std::size_t) { parsed.choice = first; });
+  CLI::Option* option = command->add_option(std::string(row.choice), parsed.choice)->check(CLI::IsMember(choices));
+  if (!row.choice.starts_with('-')) option->required();
+}
+
 }  // namespace
 
 CommandLine read_command_line(int argc, const char* const* argv) {
   CLI::App app("GPU telemetry for the pod of an LLM engine: GET /proxy/stats, from NVML.", "gputach");
   app.require_subcommand(1);
   Parsed parsed;
-  CLI::App* serve = app.add_subcommand("serve", "Serve until SIGTERM.");
-  add_flags(*serve, Command::serve, parsed);
-  CLI::App* worker = app.add_subcommand("worker", "Read GPUs for a server (started by it, not by hand).")->group("");
-  add_flags(*worker, Command::worker, parsed);
-  CLI::App* version = app.add_subcommand("version", "Print version, commit and compiler.");
-  CLI::App* docs = app.add_subcommand("docs", "Print a page of the documentation.");
-  std::string page;
-  docs->add_option("page", page, "flags")->required();
+  for (const CommandRow& row : commands) add_command(app, row, parsed);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
@@ -106,10 +141,16 @@ CommandLine read_command_line(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     return refuse(std::string(error.what()) + " (gputach --help lists what there is)");
   }
-  if (*version) return print(version_text());
-  if (*docs)
-    return page == "flags" ? print(flags_page()) : refuse("there is no page \"" + page + "\"; there is: flags");
-  return configure(*worker ? Command::worker : Command::serve, parsed);
+  const std::string name = app.get_subcommands().front()->get_name();
+  const CommandRow& row = *std::ranges::find(commands, name, &CommandRow::name);
+  switch (row.command) {
+    case Command::version: return print(version_text());
+    case Command::docs: return print(flags_page());
+    case Command::serve:
+    case Command::once:
+    case Command::worker: break;
+  }
+  return configure(row, parsed);
 }
 
 }  // namespace gputach

@@ -5,15 +5,19 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "app/flags.h"
 
 namespace gputach {
 
+enum class Command : unsigned char { serve, once, worker, version, docs };
+
 struct CommandLine {
   std::optional<int> exit_status;
   Command command = Command::serve;
+  std::string choice;  // of the command's own option: the format of `once`, the page of `docs`
   Config config;
   std::vector<std::string> worker_arguments;
 };

@@ -122,20 +122,21 @@ std::unexpected<Error> refuse_value(const Given& given, std::string_view wanted)
 }
 
 constexpr auto table = std::to_array<Flag>({
-    {"listen", "HOST:PORT", "[::]:8080", false, "Addresses to serve on, separated by commas; port 0 picks a free one.",
-     set_listen},
-    {"nvml-library", "PATH", "", true, "The driver library to load instead of the installed libnvidia-ml.so.1.",
-     set_nvml_library},
-    {"devices", "LIST", "", true, "GPUs to show, as indices or UUIDs separated by commas; all of them when empty.",
-     set_devices},
-    {"nvml-timeout", "DURATION", "2s", false,
+    {"listen", "HOST:PORT", "[::]:8080", FlagUse::serving,
+     "Addresses to serve on, separated by commas; port 0 picks a free one.", set_listen},
+    {"nvml-library", "PATH", "", FlagUse::driver,
+     "The driver library to load instead of the installed libnvidia-ml.so.1.", set_nvml_library},
+    {"devices", "LIST", "", FlagUse::driver,
+     "GPUs to show, as indices or UUIDs separated by commas; all of them when empty.", set_devices},
+    {"nvml-timeout", "DURATION", "2s", FlagUse::asking,
      "How long a request waits for the driver before it is answered with an error.", set_nvml_timeout},
-    {"cache-ttl", "DURATION", "1s", false, "How long one reading of the GPUs answers all requests.", set_cache_ttl},
-    {"cors-origin", "ORIGIN", "*", false, "The origin whose browser pages may read /proxy/stats; empty for none.",
-     set_cors_origin},
-    {"connections-max", "NUMBER", "4096", false, "Client connections at a time; more are answered with 503.",
+    {"cache-ttl", "DURATION", "1s", FlagUse::serving, "How long one reading of the GPUs answers all requests.",
+     set_cache_ttl},
+    {"cors-origin", "ORIGIN", "*", FlagUse::serving,
+     "The origin whose browser pages may read /proxy/stats; empty for none.", set_cors_origin},
+    {"connections-max", "NUMBER", "4096", FlagUse::serving, "Client connections at a time; more are answered with 503.",
      set_connections_max},
-    {"log-level", "LEVEL", "info", true, "The least severe log lines to write: debug, info, warning, error.",
+    {"log-level", "LEVEL", "info", FlagUse::driver, "The least severe log lines to write: debug, info, warning, error.",
      set_log_level},
 });
 
@@ -168,7 +169,7 @@ std::vector<std::string> worker_arguments(std::span<const Given> given) {
   std::vector<std::string> arguments = {"worker"};
   for (const Given& one : given) {
     const auto flag = std::ranges::find(table, one.flag, &Flag::name);
-    if (flag == table.end() || !flag->for_worker) continue;
+    if (flag == table.end() || flag->use != FlagUse::driver) continue;
     arguments.push_back("--" + std::string(flag->name));
     arguments.push_back(one.value);
   }

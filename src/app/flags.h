@@ -16,13 +16,18 @@
 
 namespace gputach {
 
-enum class Command : unsigned char { serve, worker };
+// Which commands know a flag.
+enum class FlagUse : unsigned char {
+  serving,  // serve
+  asking,   // also the one-shot commands
+  driver,   // also the worker, to which it is handed on
+};
 
 struct Flag {
   std::string_view name;  // without the dashes; the variable is GPUTACH_ and the name in capitals
   std::string_view value_name;
   std::string_view default_value;
-  bool for_worker;  // handed on to the worker process
+  FlagUse use;
   std::string_view help;
   Result<void> (*set)(Config&, std::string_view value);
 };

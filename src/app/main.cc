@@ -1,11 +1,17 @@
 #include "app/command_line.h"
 #include "app/daemon.h"
+#include "app/one_shot.h"
 
 int main(int argc, char** argv) {
+  using gputach::Command;
   const gputach::CommandLine line = gputach::read_command_line(argc, argv);
   if (line.exit_status) return *line.exit_status;
   switch (line.command) {
-    case gputach::Command::serve: return gputach::run_daemon(line.config, line.worker_arguments);
-    case gputach::Command::worker: gputach::run_worker_process(line.config);
+    case Command::serve: return gputach::run_daemon(line.config, line.worker_arguments);
+    case Command::once: return gputach::run_once(line.config, line.worker_arguments, line.choice);
+    case Command::worker: gputach::run_worker_process(line.config);
+    case Command::version:
+    case Command::docs: break;  // answered while the line was read
   }
+  return 0;
 }

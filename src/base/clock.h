@@ -5,12 +5,19 @@
 #pragma once
 
 #include <chrono>
+#include <ctime>
 
 namespace gputach {
 
 using Duration = std::chrono::nanoseconds;
 using Instant = std::chrono::time_point<std::chrono::steady_clock, Duration>;
 using WallTime = std::chrono::time_point<std::chrono::system_clock, Duration>;
+
+// For the system calls that take one.
+[[nodiscard]] constexpr timespec to_timespec(Duration duration) {
+  constexpr std::int64_t second = 1'000'000'000;
+  return {static_cast<std::time_t>(duration.count() / second), static_cast<long>(duration.count() % second)};
+}
 
 class Clock {
  public:

@@ -48,10 +48,6 @@ const StatsField* first_failure(const Entity& gpu) {
   return nullptr;
 }
 
-bool can_be_shown(const Entity& gpu) {
-  return gpu.condition == Status::ok && first_failure(gpu) == nullptr;
-}
-
 void append_figure(TextBuffer& out, const StatsField& field, double value) {
   const double scaled = value * field.scale;
   switch (field.form) {
@@ -128,6 +124,10 @@ StatsPage failed_page(std::string_view reason) {
 }
 
 }  // namespace
+
+bool can_be_shown(const Entity& gpu) {
+  return gpu.condition == Status::ok && first_failure(gpu) == nullptr;
+}
 
 std::string encode_error(std::string_view text) {
   TextBuffer out;

@@ -24,6 +24,9 @@ struct StatsPage {
 
 [[nodiscard]] StatsPage encode_stats(const Sample& sample, MissingFields form);
 
+// Whether this GPU is in `gpus`, or in `errors`.
+[[nodiscard]] bool can_be_shown(const Entity& gpu);
+
 // {"error":"<text>"}
 [[nodiscard]] std::string encode_error(std::string_view text);
 

@@ -56,8 +56,7 @@ void Sampler::run() {
       due = std::min(due, upkeep.due);
     }
     const Duration wait = std::max(due - clock_.now(), Duration::zero());
-    const timespec timeout{static_cast<time_t>(wait.count() / 1'000'000'000),
-                           static_cast<long>(wait.count() % 1'000'000'000)};
+    const timespec timeout = to_timespec(wait);
     ::ppoll(waits.data(), waits.size(), due == Instant::max() ? nullptr : &timeout, nullptr);
     if (waits[0].revents != 0) return;
     if (waits[1].revents != 0) {

@@ -91,6 +91,8 @@ class Supervisor {
   // When Tick is wanted; Instant::max() for never.
   [[nodiscard]] Instant due() const;
   [[nodiscard]] Phase phase() const { return phase_; }
+  // What is answered while there is no worker.
+  [[nodiscard]] const Error& reason() const { return last_error_; }
 
  private:
   void on(Instant now, const Begin&);

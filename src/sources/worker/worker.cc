@@ -26,11 +26,6 @@ namespace {
 constexpr int exit_driver_refused = 3;
 constexpr int write_wait_ms = 1000;  // the server reads at once, or it is about to kill us
 
-timespec to_timespec(Duration since_epoch) {
-  return {static_cast<time_t>(since_epoch.count() / 1'000'000'000),
-          static_cast<long>(since_epoch.count() % 1'000'000'000)};
-}
-
 // One reader thread leads: it receives asks and reads device after device. The watch thread sleeps until a call is
 // late; then it hands the lead to a spare thread. The old leader, when its call returns at last, delivers and ends. The
 // lock is held for book-keeping only, never while the driver is called.

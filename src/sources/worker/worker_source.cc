@@ -53,23 +53,43 @@ Result<void> WorkerSource::read(Sample& draft, Instant deadline, int interrupt) 
   tend();  // what happened since the last time comes before the question
   dispatch(Supervisor::Asked{deadline});
   while (!finished_) {
-    Upkeep wanted = upkeep();
-    wanted.descriptors.push_back({interrupt, POLLIN, 0});
-    const auto wait = std::max(wanted.due - clock_.now(), Duration::zero());
-    const timespec timeout{static_cast<time_t>(wait.count() / 1'000'000'000),
-                           static_cast<long>(wait.count() % 1'000'000'000)};
-    ::ppoll(wanted.descriptors.data(), wanted.descriptors.size(), &timeout, nullptr);
-    if (wanted.descriptors.back().revents != 0) {
+    if (!wait_for_news(Instant::max(), interrupt)) {
       dispatch(Supervisor::Withdrawn{});
       return fail(ErrorCode::stopped, "worker stopped");
     }
-    tend();
   }
   if (finished_->error) return std::unexpected(*finished_->error);
   if (!answer_) return fail(ErrorCode::stopped, "worker stopped");
   draft.simulated = answer_->simulated;
   std::ranges::move(answer_->entities, std::back_inserter(draft.entities));
   return {};
+}
+
+bool WorkerSource::wait_for_news(Instant deadline, int interrupt) {
+  Upkeep wanted = upkeep();
+  wanted.descriptors.push_back({interrupt, POLLIN, 0});
+  const Duration wait = std::max(std::min(wanted.due, deadline) - clock_.now(), Duration::zero());
+  const timespec timeout = to_timespec(wait);
+  ::ppoll(wanted.descriptors.data(), wanted.descriptors.size(), &timeout, nullptr);
+  if (wanted.descriptors.back().revents != 0) return false;
+  tend();
+  return true;
+}
+
+Result<void> WorkerSource::wait_until_ready(Instant deadline, int interrupt) {
+  for (;;) {
+    switch (supervisor_.phase()) {
+      case Supervisor::Phase::ready:
+      case Supervisor::Phase::asking: return {};
+      case Supervisor::Phase::spawning:
+      case Supervisor::Phase::starting: break;
+      case Supervisor::Phase::down:
+      case Supervisor::Phase::ending:
+      case Supervisor::Phase::orphaned: return std::unexpected(supervisor_.reason());
+    }
+    if (clock_.now() >= deadline) return fail(ErrorCode::not_initialized, "NVML not initialized");
+    if (!wait_for_news(deadline, interrupt)) return fail(ErrorCode::stopped, "worker stopped");
+  }
 }
 
 Source::Upkeep WorkerSource::upkeep() const {

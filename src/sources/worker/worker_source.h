@@ -22,10 +22,15 @@ class WorkerSource final : public Source {
 
   [[nodiscard]] std::string_view name() const override { return "nvml"; }
   [[nodiscard]] Result<void> read(Sample& draft, Instant deadline, int interrupt) override;
+  // For one-shot commands, which have nobody to answer meanwhile: returns when the worker can be asked, or with the
+  // reason why it cannot.
+  [[nodiscard]] Result<void> wait_until_ready(Instant deadline, int interrupt);
   [[nodiscard]] Upkeep upkeep() const override;
   void tend() override;
 
  private:
+  // False when it was the interrupt that became readable.
+  [[nodiscard]] bool wait_for_news(Instant deadline, int interrupt);
   void dispatch(const Supervisor::Event& event);
   void perform(const Supervisor::Action& action);
   void act(const Supervisor::Spawn&);

@@ -8,12 +8,12 @@
 
 #include "embedded.h"
 #include "library_fixture.h"
-#include "pci_info.h"
 #include "scenario.h"
 
 namespace gputach::sim {
 namespace {
 
+using nvml::PciInfo;
 using nvml::Return;
 using ::testing::ElementsAre;
 
@@ -95,7 +95,7 @@ TEST(Boards, HaveTheNamesMemoryAndLimitsOfRealOnes) {
       EXPECT_EQ(u32(nvml, "nvmlDeviceGetPowerManagementLimit", gpu), board.limits_w[1] * 1000);
       EXPECT_EQ(u32(nvml, "nvmlDeviceGetEnforcedPowerLimit", gpu), board.limits_w[1] * 1000);
       EXPECT_LE(u32(nvml, "nvmlDeviceGetPowerUsage", gpu), board.limits_w[2] * 1000);
-      EXPECT_EQ(pci_of(nvml, gpu).pci_device_id, board.device_id << 16U | nvidia_vendor_id);
+      EXPECT_EQ(pci_of(nvml, gpu).pci_device_id, board.device_id << 16U | nvml::nvidia_vendor_id);
     }
     const Scenario scenario = scenario_named(board.scenario);
     EXPECT_EQ(scenario.gpus[0].property(Property::power_limit_min), board.limits_w[0]);
@@ -193,8 +193,8 @@ TEST(Boards, AnswerTheirRefusalsThroughTheLibrary) {
               engines);
     EXPECT_EQ(nvml.call<nvml::DeviceGetU32PairFn>("nvmlDeviceGetEncoderUtilization", gpu, &out, &pending), engines);
     EXPECT_EQ(nvml.call<nvml::DeviceGetU32PairFn>("nvmlDeviceGetDecoderUtilization", gpu, &out, &pending), engines);
-    std::array<char, serial_bytes> serial{};
-    EXPECT_EQ(nvml.call<nvml::DeviceGetTextFn>("nvmlDeviceGetSerial", gpu, serial.data(), serial_bytes),
+    std::array<char, nvml::serial_bytes> serial{};
+    EXPECT_EQ(nvml.call<nvml::DeviceGetTextFn>("nvmlDeviceGetSerial", gpu, serial.data(), nvml::serial_bytes),
               geforce ? Return::not_supported : Return::success);
     EXPECT_EQ(scenario_named(board.scenario).gpus[0].part_number.empty(), geforce);
   }

@@ -4,7 +4,6 @@
 #include <type_traits>
 
 #include "exported.h"
-#include "pci_info.h"
 
 namespace gputach::sim {
 namespace {
@@ -65,5 +64,6 @@ Return nvmlDeviceGetMinorNumber(Device device, std::uint32_t* out) {
 }  // extern "C"
 #pragma GCC visibility pop
 
+static_assert(std::is_same_v<decltype(nvmlDeviceGetPciInfo_v3), DeviceGetPciInfoFn>);
 static_assert(std::is_same_v<decltype(nvmlDeviceGetSerial), DeviceGetTextFn>);
 static_assert(std::is_same_v<decltype(nvmlDeviceGetMinorNumber), DeviceGetU32Fn>);

@@ -46,6 +46,8 @@ struct CommandRow {
 constexpr auto commands = std::to_array<CommandRow>({
     {Command::serve,   "serve",   "Serve until SIGTERM.",                                    FlagUse::serving, "",         {}},
     {Command::once,    "once",    "Read the GPUs once, print the figures and leave.",        FlagUse::asking,  "--format", {"json", "table"}},
+    {Command::doctor,  "doctor",  "Find out what stands between gputach and the GPUs.",      FlagUse::serving, "--format", {"text", "json"}},
+    {Command::record,  "record",  "Write what the GPUs answer as a scenario of the simulated driver.", FlagUse::asking, "", {}},
     {Command::worker,  "worker",  "Read GPUs for a server (started by it, not by hand).",    FlagUse::driver,  "",         {}},
     {Command::version, "version", "Print version, commit and compiler.",                     {},               "",         {}},
     {Command::docs,    "docs",    "Print a page of the documentation.",                      {},               "page",     {"flags", ""}},
@@ -55,6 +57,7 @@ constexpr auto commands = std::to_array<CommandRow>({
 struct Parsed {
   std::map<std::string_view, std::string> values;  // flag name -> text on the command line
   std::string choice;
+  RecordOptions record;
 };
 
 bool knows(const CommandRow& row, const Flag& flag) {
@@ -97,6 +100,7 @@ CommandLine configure(const CommandRow& row, const Parsed& parsed) {
   CommandLine line;
   line.command = row.command;
   line.choice = parsed.choice;
+  line.record = parsed.record;
   line.config = *std::move(config);
   line.worker_arguments = worker_arguments(given);
   return line;
@@ -113,10 +117,27 @@ std::string version_text() {
   return text;
 }
 
+void add_record_options(CLI::App& command, RecordOptions& options) {
+  constexpr unsigned seconds_max = 3600;
+  command.add_option("--output", options.output, "File to write; - is standard output.")->type_name("FILE");
+  command.add_option("--seconds", options.seconds, "How long figures are watched, to record their range. Default: 0.")
+      ->type_name("NUMBER")
+      ->check(CLI::Range(0U, seconds_max));
+  command
+      .add_option_function<std::string>(
+          "--identities",
+          [&options](const std::string& value) {
+            options.identities = value == "real" ? nvml::Identities::real : nvml::Identities::replaced;
+          },
+          "Whether UUIDs and serial numbers are written as they are. Default: replaced.")
+      ->check(CLI::IsMember({"replaced", "real"}));
+}
+
 void add_command(CLI::App& app, const CommandRow& row, Parsed& parsed) {
   CLI::App* command = app.add_subcommand(std::string(row.name), std::string(row.help));
   if (row.command == Command::worker) command->group("");  // not listed
   add_flags(*command, row, parsed);
+  if (row.command == Command::record) add_record_options(*command, parsed.record);
   if (row.choice.empty()) return;
   std::vector<std::string> choices;
   for (const std::string_view choice : row.choices)
@@ -148,6 +169,8 @@ CommandLine read_command_line(int argc, const char* const* argv) {
     case Command::docs: return print(flags_page());
     case Command::serve:
     case Command::once:
+    case Command::doctor:
+    case Command::record:
     case Command::worker: break;
   }
   return configure(row, parsed);

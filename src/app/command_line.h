@@ -9,15 +9,17 @@
 #include <vector>
 
 #include "app/flags.h"
+#include "app/record.h"
 
 namespace gputach {
 
-enum class Command : unsigned char { serve, once, worker, version, docs };
+enum class Command : unsigned char { serve, once, doctor, record, worker, version, docs };
 
 struct CommandLine {
   std::optional<int> exit_status;
   Command command = Command::serve;
-  std::string choice;  // of the command's own option: the format of `once`, the page of `docs`
+  std::string choice;  // of the command's own option: the format of `once` or `doctor`, the page of `docs`
+  RecordOptions record;
   Config config;
   std::vector<std::string> worker_arguments;
 };

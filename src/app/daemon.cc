@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "base/counters.h"
 #include "base/log.h"
 #include "http/server.h"
 #include "publish/hub.h"
@@ -50,10 +51,11 @@ http::Settings http_settings(const Config& config) {
   return settings;
 }
 
-std::vector<std::unique_ptr<Source>> open_sources(const Config& config, Spawner spawner, const Clock& clock) {
+std::vector<std::unique_ptr<Source>> open_sources(const Config& config, Spawner spawner, const Clock& clock,
+                                                  Counters& counters) {
   std::vector<std::unique_ptr<Source>> sources;
-  sources.push_back(std::make_unique<WorkerSource>(std::move(spawner),
-                                                   Supervisor::Settings{.ask_timeout = config.nvml_timeout}, clock));
+  sources.push_back(std::make_unique<WorkerSource>(
+      std::move(spawner), Supervisor::Settings{.ask_timeout = config.nvml_timeout}, clock, &counters));
   return sources;
 }
 
@@ -76,14 +78,18 @@ int run_daemon(const Config& config, const std::vector<std::string>& worker_argu
   ::pthread_sigmask(SIG_BLOCK, &ending, nullptr);
 
   const SystemClock clock;
-  Site site({.cors_origin = config.cors_origin});
+  const Instant started = clock.now();
+  Counters counters;
   std::unique_ptr<http::Server> server;
+  Site site({.cors_origin = config.cors_origin,
+             .activity = [&] { return Site::Activity{clock.now() - started, counters, server->counters()}; }});
   std::unique_ptr<Hub> hub;
   // From the sampler's thread to the io thread: only immutable snapshots cross.
-  Sampler sampler(open_sources(config, *std::move(spawner), clock), config.nvml_timeout, clock, [&](Sample sample) {
-    auto snapshot = std::make_shared<const Snapshot>(std::move(sample));
-    server->post([&hub, snapshot = std::move(snapshot)] { hub->publish(snapshot); });
-  });
+  Sampler sampler(open_sources(config, *std::move(spawner), clock, counters), config.nvml_timeout, clock, counters,
+                  [&](Sample sample) {
+                    auto snapshot = std::make_shared<const Snapshot>(std::move(sample));
+                    server->post([&hub, snapshot = std::move(snapshot)] { hub->publish(snapshot); });
+                  });
   hub = std::make_unique<Hub>(
       hub_settings(config), clock, [&] { sampler.request(); },
       [&](Duration delay, std::move_only_function<void()> work) {
@@ -114,7 +120,7 @@ void run_worker_process(const Config& config) {
   log_threshold(config.log_level);
   const SystemClock clock;
   NvmlReader reader({.library_path = config.nvml_library, .devices = config.devices}, clock);
-  run_worker(reader, clock, {.socket = Spawner::worker_socket, .handle_overrun = limits::worker_handle_overrun});
+  run_worker(reader, clock, {.socket = Spawner::worker_socket, .handle_overrun = limits::worker_handle_late});
 }
 
 }  // namespace gputach

@@ -22,6 +22,10 @@ enum class ErrorCode : unsigned char {
   all_failed,       // GPUs are there, and not one of them could be read
 };
 
+inline constexpr std::size_t error_code_count = 8;
+
+[[nodiscard]] std::string_view to_string(ErrorCode code);
+
 struct Error {
   ErrorCode code{};
   std::string context;

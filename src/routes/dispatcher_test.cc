@@ -13,6 +13,8 @@ using namespace std::chrono_literals;
 struct World {
   ManualClock clock;
   unsigned passes = 0;
+  Counters counters;
+  http::Counters http_counters;
   Site site;
   Hub hub{{.flight = {.ttl = 1s, .wait_max = 3s, .waiters_max = 2}, .overdue = {}},
           clock,
@@ -20,7 +22,10 @@ struct World {
           [](Duration, std::move_only_function<void()>) {}};
   Dispatcher dispatcher{site, hub};
 
-  explicit World(std::string origin = "*") : site({.cors_origin = std::move(origin)}) {}
+  explicit World(std::string origin = "*")
+      : site({.cors_origin = std::move(origin),
+              .activity = [this] { return Site::Activity{clock.now().time_since_epoch(), counters, http_counters}; }}) {
+  }
 
   struct Answer {
     bool given = false;
@@ -207,6 +212,39 @@ TEST(Dispatcher, APassThatTheEndCutsShortIs503AndNotAnErrorOfTheGpus) {
   EXPECT_TRUE(late.given) << "nobody waits for a pass that will not come";
   EXPECT_EQ(late.status(), 503);
   EXPECT_EQ(world.passes, 1u);
+}
+
+TEST(Dispatcher, TheDaemonsOwnFiguresAreWhatWasCounted) {
+  World world;
+  world.clock.advance(1500ms);
+  world.counters.passes = 7;
+  world.counters.passes_failed[static_cast<std::size_t>(ErrorCode::timed_out)] = 2;
+  world.counters.passes_failed[static_cast<std::size_t>(ErrorCode::all_failed)] = 1;
+  world.counters.out_of_range[id("power_watts").row] = 5;
+  world.counters.workers_started = 4;
+  world.counters.workers_not_started = 8;
+  world.counters.workers_given_up = 3;
+  world.counters.workers_exited = 2;
+  world.http_counters.accepted = 10;
+  world.http_counters.active = 1;
+  world.http_counters.refused = 11;
+  world.http_counters.requests = 12;
+  world.http_counters.rejected = 13;
+  world.http_counters.head_timeouts = 1;
+  world.http_counters.idle_timeouts = 20;
+  world.http_counters.responses[2] = 30;
+  world.http_counters.responses[5] = 40;
+  const std::string body = world.get("/proxy/v1/daemon").body();
+  EXPECT_EQ(
+      body.substr(body.find(R"("passes")")),
+      R"("passes":{"total":7,"failed":{"timed_out":2,"stopped":0,"not_initialized":0,"no_gpus":0,"all_failed":1}},)"
+      R"("out_of_range":{"utilization_ratio":0,"memory_used_bytes":0,"memory_total_bytes":0,"memory_used_ratio":0,)"
+      R"("temperature_celsius":0,"power_watts":5,"power_limit_watts":0,"fan_speed_ratio":0,)"
+      R"("encoder_utilization_ratio":0,"decoder_utilization_ratio":0},)"
+      R"("worker":{"started":4,"not_started":8,"given_up":3,"exited":2},)"
+      R"("http":{"accepted":10,"active":1,"refused":11,"requests":12,"rejected":13,"timeouts":21,)"
+      R"("responses":{"1xx":0,"2xx":30,"3xx":0,"4xx":0,"5xx":40}}})");
+  EXPECT_TRUE(body.starts_with(R"({"uptime_s":3601.5,)")) << body;
 }
 
 TEST(Dispatcher, ReadinessEndsWhenTheDaemonDrains) {

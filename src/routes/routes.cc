@@ -13,6 +13,7 @@ constexpr auto table = std::to_array<Route>({
     {"/proxy/healthz", Freshness::none,       Exposure::read,     CrossOrigin::same_only,     handle_healthz,    "200 while the process serves."},
     {"/proxy/readyz",  Freshness::none,       Exposure::read,     CrossOrigin::same_only,     handle_readyz,     "200 while requests are welcome, 503 once it is going down."},
     {"/proxy/version", Freshness::none,       Exposure::read,     CrossOrigin::same_only,     handle_version,    "Version, commit and compiler of this build."},
+    {"/proxy/v1/daemon", Freshness::none,     Exposure::read,     CrossOrigin::same_only,     handle_daemon,     "What the daemon has done and dropped so far, as JSON."},
     {"/proxy/v1/",     Freshness::none,       Exposure::read,     CrossOrigin::same_only,     handle_route_list, "Every route, as JSON."},
     {"/proxy/",        Freshness::none,       Exposure::read,     CrossOrigin::same_only,     handle_index,      "This list, as a page."},
     {"/",              Freshness::none,       Exposure::read,     CrossOrigin::same_only,     handle_root,       "Redirects to /proxy/."},

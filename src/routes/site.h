@@ -5,9 +5,12 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 
+#include "base/counters.h"
+#include "http/counters.h"
 #include "http/message.h"
 #include "publish/snapshot.h"
 
@@ -17,8 +20,15 @@ using ContentPtr = std::shared_ptr<const http::Content>;
 
 class Site {
  public:
+  // What the page about the daemon itself shows.
+  struct Activity {
+    Duration uptime{};
+    const Counters& counters;
+    const http::Counters& http;
+  };
   struct Settings {
     std::string cors_origin = "*";  // empty: no browser page of another origin may read
+    std::function<Activity()> activity{};
   };
 
   explicit Site(Settings settings);

@@ -13,6 +13,8 @@
 namespace gputach {
 namespace {
 
+static_assert(catalogue.size() <= limits::metrics_max);
+
 void raise(const Fd& event) {
   const std::uint64_t one = 1;
   (void)!::write(event.get(), &one, sizeof one);
@@ -20,10 +22,12 @@ void raise(const Fd& event) {
 
 }  // namespace
 
-Sampler::Sampler(std::vector<std::unique_ptr<Source>> sources, Duration pass_timeout, const Clock& clock, Emit emit)
+Sampler::Sampler(std::vector<std::unique_ptr<Source>> sources, Duration pass_timeout, const Clock& clock,
+                 Counters& counters, Emit emit)
     : sources_(std::move(sources)),
       pass_timeout_(pass_timeout),
       clock_(clock),
+      counters_(counters),
       emit_(std::move(emit)),
       wanted_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       stopped_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
@@ -85,7 +89,24 @@ void Sampler::pass() {
   // Without any entity there is nothing to show but the reason.
   if (sample.entities.empty()) sample.failure = std::move(failure);
   sample.finished = clock_.now();
+  count(sample);
   emit_(std::move(sample));
+}
+
+void Sampler::count(const Sample& sample) {
+  bump(counters_.passes);
+  if (sample.failure) {
+    bump(counters_.passes_failed[static_cast<std::size_t>(sample.failure->code)]);
+  } else if (std::ranges::none_of(sample.entities, [](const Entity& e) { return e.condition == Status::ok; })) {
+    bump(counters_.passes_failed[static_cast<std::size_t>(ErrorCode::all_failed)]);
+  }
+  for (const Entity& entity : sample.entities) {
+    std::size_t column = 0;
+    for (std::size_t row = 0; row < catalogue.size(); ++row) {
+      if (catalogue[row].scope != entity.scope) continue;
+      if (entity.readings[column++].status == Status::out_of_range) bump(counters_.out_of_range[row]);
+    }
+  }
 }
 
 }  // namespace gputach

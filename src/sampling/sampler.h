@@ -1,6 +1,6 @@
 // Purpose: the one thread that asks the sources. It sleeps until a pass is wanted or a source has something to tend.
 // Units: Duration.
-// Owns: the sources and the thread. `clock` must outlive it.
+// Owns: the sources and the thread. `clock` and `counters` must outlive it.
 // Threads: start() and stop() by the owner; request() from any; sources and `emit` are called on the sampler's thread.
 // Fails: a source that fails is logged; when nothing was read the sample carries that failure.
 #pragma once
@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/counters.h"
 #include "base/fd.h"
 #include "sources/source.h"
 
@@ -19,7 +20,8 @@ class Sampler {
  public:
   using Emit = std::function<void(Sample)>;
 
-  Sampler(std::vector<std::unique_ptr<Source>> sources, Duration pass_timeout, const Clock& clock, Emit emit);
+  Sampler(std::vector<std::unique_ptr<Source>> sources, Duration pass_timeout, const Clock& clock, Counters& counters,
+          Emit emit);
   ~Sampler();
 
   void start();
@@ -31,10 +33,12 @@ class Sampler {
  private:
   void run();
   void pass();
+  void count(const Sample& sample);
 
   std::vector<std::unique_ptr<Source>> sources_;
   const Duration pass_timeout_;
   const Clock& clock_;
+  Counters& counters_;
   const Emit emit_;
   const Fd wanted_;   // eventfd: a pass is wanted
   const Fd stopped_;  // eventfd: readable for good once the end has come

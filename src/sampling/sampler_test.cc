@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 class ScriptedSource final : public Source {
  public:
   std::atomic<bool> fails = false;
+  Status condition = Status::ok;
   std::atomic<bool> hangs = false;
   std::atomic<unsigned> reads = 0;
   std::atomic<unsigned> tended = 0;
@@ -32,7 +33,8 @@ class ScriptedSource final : public Source {
     }
     if (fails) return fail(ErrorCode::no_gpus, "no GPUs found");
     Entity gpu(Scope::gpu, 0);
-    gpu.condition = Status::ok;
+    gpu.condition = condition;
+    gpu[id("power_watts")] = Reading::missing(condition);
     gpu[id("memory_used_bytes")] = Reading::of(1);
     gpu[id("memory_total_bytes")] = Reading::of(2);
     draft.entities.push_back(gpu);
@@ -48,6 +50,7 @@ class ScriptedSource final : public Source {
 
 struct World {
   SystemClock clock;
+  Counters counters;
   std::mutex mutex;
   std::condition_variable changed;
   std::vector<Sample> samples;
@@ -59,7 +62,7 @@ struct World {
     source = owned.get();
     std::vector<std::unique_ptr<Source>> sources;
     sources.push_back(std::move(owned));
-    sampler = std::make_unique<Sampler>(std::move(sources), 5s, clock, [this](Sample sample) {
+    sampler = std::make_unique<Sampler>(std::move(sources), 5s, clock, counters, [this](Sample sample) {
       const std::lock_guard lock(mutex);
       samples.push_back(std::move(sample));
       changed.notify_all();
@@ -107,6 +110,28 @@ TEST(Sampler, ASourceThatFailsIsTheSamplesFailure) {
   ASSERT_TRUE(world.wait_for(1));
   ASSERT_TRUE(world.samples[0].failure);
   EXPECT_EQ(world.samples[0].failure->context, "no GPUs found");
+}
+
+TEST(Sampler, PassesAreCountedByTheirOutcome) {
+  World world;
+  world.sampler->start();
+  const auto pass = [&] {
+    world.sampler->request();
+    ASSERT_TRUE(world.wait_for(world.samples.size() + 1));
+  };
+  pass();
+  EXPECT_EQ(world.counters.passes, 1u);
+  for (const auto& count : world.counters.passes_failed) EXPECT_EQ(count, 0u);
+  world.source->condition = Status::out_of_range;
+  pass();
+  world.source->fails = true;
+  pass();
+  pass();
+  EXPECT_EQ(world.counters.passes, 4u);
+  EXPECT_EQ(world.counters.passes_failed[static_cast<std::size_t>(ErrorCode::all_failed)], 1u);
+  EXPECT_EQ(world.counters.passes_failed[static_cast<std::size_t>(ErrorCode::no_gpus)], 2u);
+  EXPECT_EQ(world.counters.out_of_range[id("power_watts").row], 1u) << "the one reading that was dropped";
+  EXPECT_EQ(world.counters.out_of_range[id("memory_used_bytes").row], 0u);
 }
 
 TEST(Sampler, StopEndsAReadThatHangsAndItsWaitersGetASample) {

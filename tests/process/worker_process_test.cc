@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <csignal>
@@ -199,6 +200,10 @@ TEST(WorkerProcess, AnAnswerThatWantsAFreshProcessGetsOne) {
   EXPECT_EQ(server.ask().error->context, "NVML not initialized") << "asked again, by a new worker";
 }
 
+TEST(WorkerProcess, AWorkerThatCouldNotNoticeAHangDoesNotStart) {
+  EXPECT_EQ(Server("few-descriptors").ask().error->context, "worker stopped");
+}
+
 TEST(WorkerProcess, AnInterruptEndsAReadAtOnce) {
   Server server("hang-all");
   server.interrupt();
@@ -260,6 +265,8 @@ TEST(WorkerProcess, ALostSpawnerIsAnErrorAndNotAHang) {
 int main(int argc, char** argv) {
   if (argc == 3 && std::string_view(argv[1]) == "worker") {
     gputach::ScriptedReader reader(argv[2]);
+    constexpr rlimit few{4, 4};
+    if (std::string_view(argv[2]) == "few-descriptors") ::setrlimit(RLIMIT_NOFILE, &few);
     const gputach::SystemClock clock;
     gputach::run_worker(reader, clock, {.socket = 3, .handle_overrun = std::chrono::seconds(5)});
   }

@@ -1,18 +1,19 @@
-// Purpose: a world for Supervisor and SingleFlight without processes, sockets or clocks: a spawner, workers that are
-//          slow, hang, crash, refuse or die late, and clients that come in bursts. Everything follows from a seed.
+// Purpose: a world for Supervisor, SingleFlight and Crew without processes, sockets or clocks: a spawner, workers with
+//          GPUs that are slow, hang, block the whole driver or are lost, processes that crash, are stopped, refuse or
+//          die late, and clients that come in bursts. Everything follows from a seed.
 // Units: Instant; one schedule covers some minutes of simulated time.
-// Owns: both machines under test.
+// Owns: the machines under test.
 // Threads: one.
-// Fails: a broken invariant is a sentence in `broken`; the same seed breaks in the same way.
+// Fails: a broken invariant is a sentence in run()'s answer; the same seed breaks in the same way.
 #pragma once
 
-#include <cstdint>
 #include <map>
-#include <random>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "publish/single_flight.h"
+#include "simulate/worker_process.h"
 #include "sources/worker/supervisor.h"
 
 namespace gputach::simulate {
@@ -25,34 +26,24 @@ class World {
   std::vector<std::string> run();
 
   struct Tally {
-    unsigned requests = 0, hits = 0, good = 0, failed = 0, spawns = 0, kills = 0, passes = 0;
+    unsigned long long requests = 0, hits = 0, good = 0, partial = 0, failed = 0, spawns = 0, kills = 0, passes = 0,
+                       withdrawn = 0;
+
+    Tally& operator+=(const Tally& more) {
+      requests += more.requests, hits += more.hits, good += more.good, partial += more.partial;
+      failed += more.failed, spawns += more.spawns, kills += more.kills, passes += more.passes;
+      withdrawn += more.withdrawn;
+      return *this;
+    }
   };
   [[nodiscard]] const Tally& tally() const { return tally_; }
   // What happened, in order; the same for the same seed.
-  [[nodiscard]] const std::vector<std::string>& trace() const { return trace_; }
+  [[nodiscard]] const std::vector<std::string>& trace() const { return timeline_.trace; }
 
  private:
-  using Work = void (World::*)(std::uint64_t);
-
-  struct Event {
-    Work work;
-    std::uint64_t argument;
-  };
-
-  struct Process {
-    bool exists = false;
-    bool killed = false;
-    std::uint64_t serial = 0;
-    unsigned handles_left = 0;
-  };
-
   // Time.
-  void schedule(Duration delay, Work work, std::uint64_t argument = 0);
   void run_next();
-  [[nodiscard]] bool chance(unsigned percent) { return random_() % 100 < percent; }
-  [[nodiscard]] Duration between(Duration low, Duration high);
-  [[nodiscard]] Duration faulty(Duration low, Duration high);
-  [[nodiscard]] bool healed() const { return now_ >= heal_at_; }
+  void check(bool condition, const std::string& sentence);
 
   // The server's side.
   void feed(const Supervisor::Event& event);
@@ -60,45 +51,49 @@ class World {
   void act(const Supervisor::SendAsk& action);
   void act(const Supervisor::Kill& action);
   void act(const Supervisor::Finish& action);
-  void start_pass(std::uint64_t);
+  void start_pass();
+  void withdraw(unsigned long long pass);
   void end_pass(bool good);
 
   // Clients.
-  void burst(std::uint64_t);
+  void burst();
   void request();
   void answer_waiters(bool good);
 
   // The spawner's and the worker's side.
-  void spawned(std::uint64_t);
-  void handle_arrives(std::uint64_t serial);
-  void driver_refuses(std::uint64_t serial);
-  void worker_answers(std::uint64_t ask);
-  void worker_raves(std::uint64_t ask);
+  void spawned();
+  void begin_worker(std::uint64_t serial);
+  void receive(std::uint64_t serial, const Message& message);
+  void rave(std::uint64_t serial, std::uint64_t ask);
   void worker_dies(std::uint64_t serial);
-  void reap(std::uint64_t serial);
   void socket_breaks(std::uint64_t serial);
-  void lose_spawner(std::uint64_t);
+  void reap(std::uint64_t serial);
+  void lose_spawner();
+  [[nodiscard]] bool alive(std::uint64_t serial) const;
+  [[nodiscard]] bool in_crash_loop() const {
+    return crash_loop_from_ <= timeline_.now && timeline_.now < crash_loop_to_;
+  }
 
-  void check(bool condition, const std::string& sentence);
-  void note(std::string what);
-
-  std::mt19937_64 random_;
-  Instant now_{std::chrono::hours(1)};
-  Instant heal_at_{};
-  Instant end_{};
-  std::multimap<Instant, Event> events_;
-
+  Timeline timeline_;
+  Instant end_;
+  Hardware hardware_;
   Supervisor supervisor_;
   SingleFlight flight_;
 
+  struct Process {
+    bool exists = false;
+    bool killed = false;
+    std::uint64_t serial = 0;
+    std::shared_ptr<WorkerProcess> inside;
+  };
   Process process_;
   bool spawn_pending_ = false;
   bool spawner_lost_ = false;
+  Instant crash_loop_from_, crash_loop_to_;
   Instant last_progress_{};
   Instant spawn_not_before_{};
-  std::map<std::uint64_t, std::uint64_t> asks_;  // ask id -> serial of the process that got it
-  bool answer_usable_ = false;
-  bool answer_restart_ = false;
+  Instant asked_at_{};  // when the worker was asked last
+  Message answer_;      // the last one
   bool raving_ = false;
 
   bool pass_open_ = false;
@@ -114,8 +109,6 @@ class World {
   std::vector<Instant> waiting_;  // when each waiting client came
 
   Tally tally_;
-  std::vector<std::string> broken_;
-  std::vector<std::string> trace_;
 };
 
 }  // namespace gputach::simulate

@@ -5,6 +5,7 @@
 // Shared with the simulated driver (sim/), which exports these functions.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -82,6 +83,19 @@ struct TemperatureV1 {
 };
 static_assert(sizeof(TemperatureV1) == 12);
 
+// nvmlPciInfo_t
+struct PciInfo {
+  std::array<char, 16> bus_id_legacy;  // "0008:06:00.0"
+  std::uint32_t domain;
+  std::uint32_t bus;
+  std::uint32_t device;
+  std::uint32_t pci_device_id;  // device << 16 | vendor
+  std::uint32_t pci_subsystem_id;
+  std::array<char, 32> bus_id;  // "00000008:06:00.0"
+};
+static_assert(sizeof(PciInfo) == 68 && alignof(PciInfo) == 4 && offsetof(PciInfo, domain) == 16);
+static_assert(offsetof(PciInfo, pci_device_id) == 28 && offsetof(PciInfo, bus_id) == 36);
+
 // NVML_STRUCT_VERSION(name, n)
 template <class T>
 inline constexpr std::uint32_t struct_version(std::uint32_t n) {
@@ -98,6 +112,8 @@ inline constexpr std::uint32_t mig_enabled = 1;            // NVML_DEVICE_MIG_EN
 inline constexpr std::uint32_t name_bytes = 96;            // NVML_DEVICE_NAME_V2_BUFFER_SIZE
 inline constexpr std::uint32_t uuid_bytes = 96;            // NVML_DEVICE_UUID_V2_BUFFER_SIZE
 inline constexpr std::uint32_t driver_version_bytes = 80;  // NVML_SYSTEM_DRIVER_VERSION_BUFFER_SIZE
+inline constexpr std::uint32_t serial_bytes = 30;          // NVML_DEVICE_SERIAL_BUFFER_SIZE
+inline constexpr std::uint32_t nvidia_vendor_id = 0x10DE;  // in the lower half of pci_device_id
 
 // Signatures of the exported functions. The header's macros map plain names to the newest suffix; dlsym needs the
 // suffixed name, which is the first word of each comment.
@@ -107,14 +123,15 @@ using ErrorStringFn = const char*(Return);                         // nvmlErrorS
 using SystemGetTextFn = Return(char*, std::uint32_t);              // nvmlSystemGetDriverVersion, ...NVMLVersion
 using DeviceGetCountFn = Return(std::uint32_t*);                   // nvmlDeviceGetCount_v2
 using DeviceGetHandleByIndexFn = Return(std::uint32_t, Device*);   // nvmlDeviceGetHandleByIndex_v2
-using DeviceGetTextFn = Return(Device, char*, std::uint32_t);      // nvmlDeviceGetName, nvmlDeviceGetUUID
+using DeviceGetTextFn = Return(Device, char*, std::uint32_t);      // nvmlDeviceGetName, ...UUID, ...Serial
+using DeviceGetPciInfoFn = Return(Device, PciInfo*);               // nvmlDeviceGetPciInfo_v3
 using DeviceGetUtilizationRatesFn = Return(Device, Utilization*);  // nvmlDeviceGetUtilizationRates
 using DeviceGetMemoryInfoV2Fn = Return(Device, MemoryV2*);         // nvmlDeviceGetMemoryInfo_v2
 using DeviceGetMemoryInfoFn = Return(Device, Memory*);             // nvmlDeviceGetMemoryInfo
 using DeviceGetTemperatureVFn = Return(Device, TemperatureV1*);    // nvmlDeviceGetTemperatureV
 using DeviceGetTemperatureFn = Return(Device, std::int32_t, std::uint32_t*);  // nvmlDeviceGetTemperature
 // nvmlDeviceGetPowerUsage, ...PowerManagementLimit, ...EnforcedPowerLimit (milliwatts), ...FanSpeed (percent),
-// ...MaxMigDeviceCount
+// ...MaxMigDeviceCount, ...MinorNumber
 using DeviceGetU32Fn = Return(Device, std::uint32_t*);
 // nvmlDeviceGetEncoderUtilization, ...DecoderUtilization (percent, sample period in microseconds);
 // nvmlDeviceGetMigMode (current, pending)

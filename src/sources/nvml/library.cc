@@ -65,7 +65,8 @@ Result<Library> open_file(const char* path) {
   const Lookup lookup = [handle](const char* symbol) { return ::dlsym(handle, symbol); };
   const auto functions = resolve_functions(lookup);
   if (!functions) return fail(ErrorCode::not_initialized, std::string(path) + ": " + functions.error().context);
-  return Library(*functions, lookup(simulated_symbol) != nullptr ? Origin::simulator : Origin::driver);
+  const Origin origin = lookup(simulated_symbol) != nullptr ? Origin::simulator : Origin::driver;
+  return Library(*functions, origin, lookup);
 }
 
 }  // namespace

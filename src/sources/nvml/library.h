@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "base/result.h"
 #include "sources/nvml/abi.h"
@@ -59,14 +60,18 @@ class Library {
   // An explicit path is the only one that is tried; an empty one means the places where drivers put it.
   [[nodiscard]] static Result<Library> open(const std::string& path);
 
-  Library(const Functions& functions, Origin origin) : functions_(functions), origin_(origin) {}
+  Library(const Functions& functions, Origin origin, Lookup lookup = {})
+      : functions_(functions), origin_(origin), lookup_(std::move(lookup)) {}
 
   [[nodiscard]] const Functions& functions() const { return functions_; }
+  // Any exported function, for what asks more than a daemon does; null when there is none of this name.
+  [[nodiscard]] void* find(const char* symbol) const { return lookup_ ? lookup_(symbol) : nullptr; }
   [[nodiscard]] bool simulated() const { return origin_ == Origin::simulator; }
 
  private:
   Functions functions_;
   Origin origin_;
+  Lookup lookup_;
 };
 
 }  // namespace gputach::nvml

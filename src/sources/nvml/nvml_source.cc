@@ -170,7 +170,11 @@ void NvmlReader::fetch(unsigned index) {
   const std::uint64_t hash = hash_of(uuid);
   const bool other_gpu = !slot.uuid.empty() && slot.uuid != uuid;
   // A lost GPU can leave the enumeration, and those behind it move up: what stands at this index now has its own slot.
-  if (other_gpu && shown_elsewhere(index, hash)) return down(nvml::Return::gpu_is_lost, "GetUUID");
+  if (const Slot* const owner = other_gpu ? shown_elsewhere(index, hash) : nullptr) {
+    // That slot has no GPU either: they came back in another order, and only a new enumeration can follow.
+    if (owner->down) restart_ = true;
+    return down(nvml::Return::gpu_is_lost, "GetUUID");
+  }
   // Only a new enumeration can drop a slot that turns out not to be selected.
   if (slot.shown && !selected(index, uuid)) restart_ = true;
   slot.uuid = std::move(uuid);
@@ -185,6 +189,7 @@ void NvmlReader::fetch(unsigned index) {
   slot.condition = Status::not_read;
   slot.fault.clear();
   slot.handle = device;
+  slot.down = false;
 }
 
 // An identity that this library cannot tell is empty; one that fails is asked for once more.
@@ -202,6 +207,7 @@ nvml::Return NvmlReader::fetch_text(nvml::DeviceGetTextFn* get, nvml::Device dev
 
 void NvmlReader::take_down(Slot& slot, nvml::Return code, Status condition, std::string fault) {
   slot.handle = nullptr;
+  slot.down = true;
   slot.condition = condition;
   slot.fault = std::move(fault);
   slot.pause = std::clamp(slot.pause * 2, pause_first, pause_max);
@@ -212,11 +218,11 @@ void NvmlReader::take_down(Slot& slot, nvml::Return code, Status condition, std:
   if (nvml::info_of(code).reaction == nvml::Reaction::restart) restart_ = true;
 }
 
-bool NvmlReader::shown_elsewhere(unsigned index, std::uint64_t uuid_hash) const {
+const NvmlReader::Slot* NvmlReader::shown_elsewhere(unsigned index, std::uint64_t uuid_hash) const {
   for (unsigned other = 0; other < slots_.size(); ++other) {
-    if (other != index && slots_[other].shown && slots_[other].uuid_hash == uuid_hash) return true;
+    if (other != index && slots_[other].shown && slots_[other].uuid_hash == uuid_hash) return &slots_[other];
   }
-  return false;
+  return nullptr;
 }
 
 }  // namespace gputach

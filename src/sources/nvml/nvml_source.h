@@ -61,6 +61,7 @@ class NvmlReader final : public DeviceReader {
     Instant retry_at = Instant::min();
     // What other threads may see.
     std::atomic<bool> shown = false;
+    std::atomic<bool> down = false;            // it has no handle
     std::atomic<bool> gone = false;            // its handle is refused, or its GPU is not found
     std::atomic<std::uint64_t> uuid_hash = 0;  // 0: not known
   };
@@ -70,7 +71,8 @@ class NvmlReader final : public DeviceReader {
   [[nodiscard]] nvml::Return fetch_text(nvml::DeviceGetTextFn* get, nvml::Device device, std::string& out) const;
   void take_down(Slot& slot, nvml::Return code, Status condition, std::string fault);
   [[nodiscard]] bool selected(unsigned index, std::string_view uuid) const;
-  [[nodiscard]] bool shown_elsewhere(unsigned index, std::uint64_t uuid_hash) const;
+  // The slot of that GPU, when it is another one than `index`.
+  [[nodiscard]] const Slot* shown_elsewhere(unsigned index, std::uint64_t uuid_hash) const;
 
   NvmlOptions options_;
   const Clock& clock_;

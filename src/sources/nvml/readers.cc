@@ -203,7 +203,11 @@ Answer ask(const PassInput& pass, DeviceState& state, Group group) {
     if (code == Return::success) code = call.ask({pass, state.mig, answer.status}, answer.numbers);
     const ReturnInfo info = info_of(code);
     if (info.reaction != Reaction::permanent) return {info.status, call.name, code, answer.numbers};
-    if (call.refusal == Refusal::lasting) state.refusals[i] = code;
+    if (call.refusal == Refusal::lasting) {
+      state.refusals[i] = code;
+      if (code == Return::no_permission)
+        state.permission_due = std::min(state.permission_due, pass.now + permission_interval);
+    }
     if (stronger(answer.status, info.status) != answer.status) {
       answer.status = info.status;
       answer.call = call.name;
@@ -253,13 +257,21 @@ void follow_mig_mode(const PassInput& pass, DeviceState& state) {
   const ReturnInfo info = info_of(code);
   state.mig_due = pass.now + mig_mode_interval;
   if (info.reaction == Reaction::permanent) {
-    state.mig_due = Instant::max();
-    state.mig = info.status == Status::no_permission ? MigMode::unknown : MigMode::off;
+    const bool forbidden = info.status == Status::no_permission;
+    state.mig_due = forbidden ? pass.now + permission_interval : Instant::max();
+    state.mig = forbidden ? MigMode::unknown : MigMode::off;
   } else if (code == Return::success) {
     const MigMode mode = current == mig_disabled ? MigMode::off : MigMode::on;
     if (mode != state.mig) state.refusals = {};
     state.mig = mode;
   }
+}
+
+// Rights can be given to a container that runs; what a board lacks it will lack in a minute.
+void forget_missing_permissions(const PassInput& pass, DeviceState& state) {
+  if (pass.now < state.permission_due) return;
+  state.permission_due = Instant::max();
+  std::ranges::replace(state.refusals, Return::no_permission, Return::success);
 }
 
 void note_fault(Entity& out, const Answer& answer, Status status) {
@@ -280,6 +292,7 @@ std::string describe_failure(std::string_view call, Return code) {
 }
 
 PassEnd read_metrics(const PassInput& input, DeviceState& state, Entity& out) {
+  forget_missing_permissions(input, state);
   follow_mig_mode(input, state);
   out.condition = Status::ok;
   out.fault.clear();

@@ -45,13 +45,15 @@ enum class MigMode : unsigned char { unknown, off, on };
 
 inline constexpr std::size_t driver_call_count = 13;
 inline constexpr auto mig_mode_interval = std::chrono::seconds(5);
+inline constexpr auto permission_interval = std::chrono::minutes(1);
 inline constexpr std::uint32_t mig_slots_max = 16;  // 7 on every board so far
 
 // What earlier passes have taught about a device, so that a pass does not repeat calls that cannot succeed.
 struct DeviceState {
   std::array<Return, driver_call_count> refusals{};  // success: not refused
   MigMode mig = MigMode::unknown;
-  Instant mig_due = Instant::min();  // when to ask for the mode again; max() for never
+  Instant mig_due = Instant::min();         // when to ask for the mode again; max() for never
+  Instant permission_due = Instant::max();  // when to ask again for what was not permitted
 };
 
 struct PassInput {

@@ -7,6 +7,8 @@
 namespace gputach {
 namespace {
 
+constexpr unsigned halvings_max = 16;  // less than a millisecond of anything
+
 std::string late_text(Duration late) {
   TextBuffer text;
   text << "timed out after ";
@@ -17,24 +19,41 @@ std::string late_text(Duration late) {
 
 }  // namespace
 
-void Pass::begin(std::uint64_t id, Instant now, Duration budget, Duration overrun) {
+// The halves of `overrun` add up to less than twice of it.
+Pass::Pace Pass::Pace::for_devices(std::size_t devices, Duration budget, Duration overrun) {
+  const auto share = (budget - 2 * overrun) / static_cast<std::int64_t>(std::max<std::size_t>(devices, 1));
+  return {budget, overrun, std::clamp(share, Duration::zero(), overrun)};
+}
+
+void Pass::begin(std::uint64_t id, Instant now, const Pace& pace) {
   id_ = id;
   ++serial_;
-  next_ = 0;
-  budget_end_ = now + budget;
-  overrun_ = overrun;
+  first_ = next_first_;
+  next_first_ = 0;
+  steps_ = 0;
+  pace_ = pace;
+  budget_end_ = now + pace.budget;
+  late_calls_ = 0;
   taken_ = false;
 }
 
 std::optional<unsigned> Pass::take_next(Instant now) {
-  if (now >= budget_end_) next_ = slots_.size();
-  for (; next_ < slots_.size(); ++next_) {
-    Slot& slot = slots_[next_];
+  for (; steps_ < slots_.size(); ++steps_) {
+    const std::size_t index = (first_ + steps_) % slots_.size();
+    Slot& slot = slots_[index];
+    if (slot.busy) slot.out_in = serial_;
     if (slot.busy || slot.hidden) continue;
+    if (now >= budget_end_) {
+      next_first_ = index;
+      steps_ = slots_.size();
+      return std::nullopt;
+    }
     slot.busy = true;
-    slot.busy_in = serial_;
+    slot.begun_in = serial_;
     slot.began = now;
-    return static_cast<unsigned>(next_++);
+    slot.patience = std::max(pace_.overrun / (1 << std::min(late_calls_, halvings_max)), pace_.overrun_min);
+    ++steps_;
+    return static_cast<unsigned>(index);
   }
   return std::nullopt;
 }
@@ -45,12 +64,13 @@ void Pass::returned(unsigned index, bool shown, Entity entity) {
   slot.hidden = !shown;
   slot.known = true;
   // A call that began in an earlier pass brings figures of that time: good enough to name the device, not to show it.
-  if (slot.busy_in == serial_) slot.read_in = serial_;
+  if (slot.begun_in == serial_) slot.read_in = serial_;
   slot.last = std::move(entity);
 }
 
-bool Pass::overrun(unsigned slot, Instant now) const {
-  return slots_[slot].busy && now >= overrun_at(slot);
+// A call still out when the budget ends is late as well: what the others said must arrive before the deadline.
+Instant Pass::late_at(unsigned index) const {
+  return std::min(slots_[index].began + slots_[index].patience, budget_end_);
 }
 
 bool Pass::answerable() const {
@@ -75,9 +95,15 @@ std::vector<Entity> Pass::take_answer(Instant now) {
       late.uuid = slot.last.uuid;
     }
     late.condition = Status::timed_out;
-    late.fault = late_text(slot.busy ? now - slot.began : overrun_);
+    late.fault = fault_of(slot, now);
   }
   return answer;
+}
+
+std::string Pass::fault_of(const Slot& slot, Instant now) const {
+  // Otherwise the others took all the time there was.
+  const bool late = slot.busy || slot.out_in == serial_;
+  return late ? late_text(now - slot.began) : "not reached in time";
 }
 
 bool Pass::any_shown() const {

@@ -102,13 +102,15 @@ void Supervisor::on(Instant now, const Answered& event) {
   if (phase_ != Phase::asking || event.ask_id != ask_id_) return;
   phase_ = Phase::ready;
   if (event.usable) failures_ = 0;
+  // The answer to an ask that was withdrawn is older than the question of the one who asks now.
+  const bool stale = std::exchange(ask_again_, false);
   if (event.restart_wanted) {
     count_failure(now, not_initialized());
     kill("the driver wants a fresh process");
-    finish(event.usable ? std::nullopt : std::optional(not_initialized()));
+    finish(event.usable && !stale ? std::nullopt : std::optional(not_initialized()));
     return;
   }
-  if (std::exchange(ask_again_, false) && open_ask_) {
+  if (stale && open_ask_) {
     send_ask();
     return;
   }

@@ -4,7 +4,7 @@
 // Threads: one (the sampler's).
 // Fails: never; what cannot be had is answered by a `finish` action that carries the error for the client.
 //
-// Invariants, checked by the simulation in supervisor_simulation_test.cc:
+// Invariants, checked by the simulation in tests/simulate:
 //   - a worker is spawned only when the one before has been reaped;
 //   - every ask is finished exactly once, at its deadline at the latest;
 //   - a worker whose handles still arrive is never killed for being slow;

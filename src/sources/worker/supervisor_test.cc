@@ -134,6 +134,14 @@ TEST(Supervisor, TheAnswerToAWithdrawnAskIsNotGivenToTheNextOne) {
   EXPECT_EQ(finished_with(s.step(t0 + 2s, Supervisor::Answered{2, true, false})), "good");
 }
 
+TEST(Supervisor, TheAnswerToAWithdrawnAskIsNotGivenToTheNextOneWhenItWantsAFreshProcess) {
+  Supervisor s = ready_supervisor();
+  (void)s.step(t0, Supervisor::Asked{t0 + 2s});
+  (void)s.step(t0 + 1s, Supervisor::Withdrawn{});
+  (void)s.step(t0 + 1s, Supervisor::Asked{t0 + 3s});
+  EXPECT_EQ(finished_with(s.step(t0 + 2s, Supervisor::Answered{1, true, true})), "NVML not initialized");
+}
+
 TEST(Supervisor, WithoutASpawnerEveryAskIsAnsweredAtOnce) {
   Supervisor s = ready_supervisor();
   (void)s.step(t0, Supervisor::Asked{t0 + 2s});

@@ -6,33 +6,34 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "base/fd.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "sources/worker/crew.h"
 #include "sources/worker/frame.h"
-#include "sources/worker/pass.h"
 
 namespace gputach {
 namespace {
 
 constexpr int exit_driver_refused = 3;
+constexpr int exit_out_of_resources = 5;
 constexpr int write_wait_ms = 1000;  // the server reads at once, or it is about to kill us
 
-// One reader thread leads: it receives asks and reads device after device. The watch thread sleeps until a call is
-// late; then it hands the lead to a spare thread. The old leader, when its call returns at last, delivers and ends. The
-// lock is held for book-keeping only, never while the driver is called.
+// Does what Crew decides: reader threads that call the driver, a watch thread that sleeps until a call is late, a
+// timer, a stream. The lock is held for book-keeping only, never while the driver is called.
 class Worker {
  public:
-  Worker(DeviceReader& reader, const Clock& clock, const WorkerOptions& options)
-      : reader_(reader), clock_(clock), options_(options), timer_(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)) {}
+  Worker(DeviceReader& reader, const Clock& clock, const WorkerOptions& options, Fd timer)
+      : reader_(reader), clock_(clock), options_(options), timer_(std::move(timer)) {}
 
   [[noreturn]] void run() {
     std::thread([this] { open(); }).detach();
@@ -52,10 +53,9 @@ class Worker {
     const Result<unsigned> slots = reader_.open();
     if (!slots) refuse(slots.error());
     const std::unique_lock lock(mutex_);
-    pass_ = std::make_unique<Pass>(*slots);
-    // No budget: whole nodes take minutes to wake, and the server waits as long as handles arrive.
-    pass_->begin(0, clock_.now(), std::chrono::hours(24), options_.handle_overrun);
-    std::thread([this, leader = leader_] { lead(leader); }).detach();
+    crew_.emplace(*slots, clock_.now(), options_.handle_overrun,
+                  std::min<Duration>(options_.handle_overrun, limits::worker_handle_late_min));
+    start_leader();
   }
 
   [[noreturn]] void refuse(const Error& error) {
@@ -67,59 +67,59 @@ class Worker {
     ::_exit(exit_driver_refused);
   }
 
+  void start_leader() {
+    std::thread([this, self = crew_->leader()] { lead(self); }).detach();
+  }
+
   // A reader thread's life, until another one took the lead.
-  void lead(std::uint64_t self) {
+  void lead(Crew::Reader self) {
     ::prctl(PR_SET_NAME, "reader");
     for (;;) {
       if (!read_devices(self)) return;
       Ask ask;
       if (!receive(ask)) return;
       const std::unique_lock lock(mutex_);
-      pass_->begin(ask.id, clock_.now(), Duration(ask.budget_ns), Duration(ask.device_overrun_ns));
+      crew_->begin(ask.id, clock_.now(), Duration(ask.budget_ns), Duration(ask.device_overrun_ns));
     }
   }
 
   // False when the lead was lost meanwhile.
-  bool read_devices(std::uint64_t self) {
+  bool read_devices(Crew::Reader self) {
     std::unique_lock lock(mutex_);
     for (;;) {
-      const auto slot = pass_->take_next(clock_.now());
-      if (!slot) break;
-      leader_slot_ = slot;
-      arm(pass_->overrun_at(*slot));
-      const bool starting = starting_;
+      const auto device = crew_->take(clock_.now());
+      follow_alarm();
+      if (!device) break;
+      const bool first = crew_->starting();
       lock.unlock();
-      Entity entity(Scope::gpu, *slot);
-      const bool shown = !starting || reader_.prepare_device(*slot, entity);
-      if (!starting) reader_.read_device(*slot, entity);
+      Entity entity(Scope::gpu, *device);
+      const bool shown = !first || reader_.prepare_device(*device, entity);
+      if (!first) reader_.read_device(*device, entity);
       lock.lock();
-      pass_->returned(*slot, shown, std::move(entity));
-      if (starting) send({});
-      if (leader_ != self) {
-        answer_if_possible();
-        return false;
-      }
-      leader_slot_.reset();
+      const bool leads = crew_->deliver(self, *device, shown, std::move(entity));
+      if (first) send({});
+      if (leads) continue;
+      // Whoever makes the pass complete sends it: the leader at the end of the list, or a late thread.
+      answer_if_possible();
+      return false;
     }
-    disarm();
     answer_if_possible();
     return true;
   }
 
-  // Whoever makes the pass complete sends it: the leader at the end of the list, or a late thread.
   void answer_if_possible() {
-    if (starting_ && pass_->exhausted() && !pass_->any_shown()) refuse({ErrorCode::no_gpus, "no GPUs found"});
-    if (!pass_->answerable()) return;
+    const Crew::Answer answer = crew_->answer();
+    if (answer == Crew::Answer::none) return;
+    if (answer == Crew::Answer::no_devices) refuse({ErrorCode::no_gpus, "no GPUs found"});
     WorkerFrame frame;
-    frame.entities = pass_->take_answer(clock_.now());
+    frame.entities = crew_->take_answer(clock_.now());
     frame.simulated = reader_.simulated();
-    if (starting_) {
-      starting_ = false;
+    if (answer == Crew::Answer::ready) {
       frame.kind = WorkerFrame::Kind::ready;
       frame.why = reader_.why();
     } else {
       frame.kind = WorkerFrame::Kind::sample;
-      frame.ask_id = pass_->id();
+      frame.ask_id = crew_->ask_id();
       frame.restart_wanted = reader_.needs_restart();
     }
     send(frame);
@@ -129,28 +129,17 @@ class Worker {
     std::uint64_t expirations = 0;
     (void)!::read(timer_.get(), &expirations, sizeof expirations);
     const std::unique_lock lock(mutex_);
-    armed_ = false;
-    if (!leader_slot_) return;
-    if (!pass_->overrun(*leader_slot_, clock_.now())) return arm(pass_->overrun_at(*leader_slot_));
-    log_line(LogLevel::warning, "driver_call_late", {{"gpu", std::to_string(*leader_slot_)}});
-    leader_slot_.reset();
-    ++leader_;
-    std::thread([this, leader = leader_] { lead(leader); }).detach();
+    const auto late = crew_->alarmed(clock_.now());
+    follow_alarm();
+    if (!late) return;
+    log_line(LogLevel::warning, "driver_call_late", {{"gpu", std::to_string(*late)}});
+    start_leader();
   }
 
-  // Armed once for the first device of a pass; when it fires for a device that is not late, it is set anew. This keeps
-  // it to two system calls a pass however many devices there are.
-  void arm(Instant at) {
-    if (armed_) return;
-    armed_ = true;
-    set_timer(at.time_since_epoch());
-  }
-  void disarm() {
-    if (!armed_) return;
-    armed_ = false;
-    set_timer(Duration::zero());
-  }
-  void set_timer(Duration at) {
+  // Two system calls a pass, however many devices there are.
+  void follow_alarm() {
+    if (std::exchange(alarm_, crew_->alarm_at()) == crew_->alarm_at()) return;
+    const Duration at = alarm_ == Instant::max() ? Duration::zero() : alarm_.time_since_epoch();  // zero: never
     const itimerspec when{{0, 0}, to_timespec(at)};
     ::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr);
   }
@@ -181,11 +170,8 @@ class Worker {
   const Fd timer_;
 
   std::mutex mutex_;
-  std::unique_ptr<Pass> pass_;
-  std::uint64_t leader_ = 0;             // which reader thread leads
-  std::optional<unsigned> leader_slot_;  // the device it is in
-  bool starting_ = true;
-  bool armed_ = false;
+  std::optional<Crew> crew_;
+  Instant alarm_ = Instant::max();  // as the timer is set
 };
 
 }  // namespace
@@ -193,7 +179,13 @@ class Worker {
 void run_worker(DeviceReader& reader, const Clock& clock, const WorkerOptions& options) {
   ::prctl(PR_SET_NAME, "gputach-worker");
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE}) std::signal(number, SIG_IGN);
-  Worker(reader, clock, options).run();
+  Fd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
+  if (!timer) {
+    // Without it a call that hangs would never be noticed.
+    log_line(LogLevel::error, "worker_without_timer", {{"why", fail_errno("timerfd_create", errno).error().context}});
+    ::_exit(exit_out_of_resources);
+  }
+  Worker(reader, clock, options, std::move(timer)).run();
 }
 
 }  // namespace gputach

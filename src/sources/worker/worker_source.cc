@@ -36,8 +36,12 @@ bool any_usable(const std::vector<Entity>& entities) {
 
 }  // namespace
 
-WorkerSource::WorkerSource(Spawner spawner, Supervisor::Settings settings, const Clock& clock)
-    : clock_(clock), spawner_(std::move(spawner)), supervisor_(settings), timeout_(settings.ask_timeout) {
+WorkerSource::WorkerSource(Spawner spawner, Supervisor::Settings settings, const Clock& clock, Counters* counters)
+    : clock_(clock),
+      counters_(counters),
+      spawner_(std::move(spawner)),
+      supervisor_(settings),
+      timeout_(settings.ask_timeout) {
   dispatch(Supervisor::Begin{});
 }
 
@@ -114,6 +118,10 @@ void WorkerSource::perform(const Supervisor::Action& action) {
   std::visit([this](const auto& a) { act(a); }, action);
 }
 
+void WorkerSource::count(Counters::Count Counters::* counter) const {
+  if (counters_ != nullptr) bump(counters_->*counter);
+}
+
 void WorkerSource::act(const Supervisor::Spawn&) {
   if (const auto sent = spawner_.start_worker(); !sent)
     log_line(LogLevel::error, "spawner_unreachable", {{"why", sent.error().context}});
@@ -127,6 +135,7 @@ void WorkerSource::act(const Supervisor::SendAsk& action) {
 
 void WorkerSource::act(const Supervisor::Kill& action) {
   log_line(LogLevel::warning, "worker_given_up", {{"pid", number(worker_pid_)}, {"why", action.why}});
+  count(&Counters::workers_given_up);
   worker_.reset();
   frames_.clear();
   (void)spawner_.kill_worker();
@@ -152,12 +161,14 @@ void WorkerSource::receive_from_spawner() {
       case SpawnerEvent::Kind::started:
         worker_ = std::move(event.socket);
         worker_pid_ = event.pid;
+        count(&Counters::workers_started);
         frames_.clear();
         dispatch(Supervisor::Spawned{});
         break;
       case SpawnerEvent::Kind::start_failed: {
         const auto why = fail_errno("cannot start the worker", event.value).error().context;
         log_line(LogLevel::error, "worker_not_started", {{"why", why}});
+        count(&Counters::workers_not_started);
         dispatch(Supervisor::SpawnFailed{why});
         break;
       }
@@ -165,6 +176,7 @@ void WorkerSource::receive_from_spawner() {
         // Its last words may have come after we looked for them and before it was reaped.
         if (worker_) receive_from_worker();
         log_line(LogLevel::info, "worker_exited", {{"pid", number(event.pid)}, {"how", describe_exit(event.value)}});
+        count(&Counters::workers_exited);
         worker_.reset();
         frames_.clear();
         dispatch(Supervisor::Exited{});

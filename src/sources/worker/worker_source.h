@@ -7,6 +7,7 @@
 
 #include <memory>
 
+#include "base/counters.h"
 #include "sources/source.h"
 #include "sources/worker/frame.h"
 #include "sources/worker/spawner.h"
@@ -16,8 +17,8 @@ namespace gputach {
 
 class WorkerSource final : public Source {
  public:
-  // `clock` must outlive it.
-  WorkerSource(Spawner spawner, Supervisor::Settings settings, const Clock& clock);
+  // `clock` and `counters` must outlive it; null where nobody asks how often workers are replaced.
+  WorkerSource(Spawner spawner, Supervisor::Settings settings, const Clock& clock, Counters* counters = nullptr);
   ~WorkerSource() override;
 
   [[nodiscard]] std::string_view name() const override { return "nvml"; }
@@ -40,8 +41,10 @@ class WorkerSource final : public Source {
   void receive_from_spawner();
   void receive_from_worker();
   void take(WorkerFrame frame);
+  void count(Counters::Count Counters::* counter) const;
 
   const Clock& clock_;
+  Counters* const counters_;
   Spawner spawner_;
   Supervisor supervisor_;
   bool spawner_gone_ = false;

@@ -41,7 +41,7 @@ Hub::Settings hub_settings(const Config& config) {
   return {.flight = {.ttl = config.cache_ttl,
                      .wait_max = config.nvml_timeout + overdue_margin,
                      .waiters_max = limits::waiters_max},
-          .overdue = {ErrorCode::timed_out, "the GPU sampler did not answer"}};
+          .overdue = timed_out_error(config.nvml_timeout)};
 }
 
 http::Settings http_settings(const Config& config) {
@@ -69,7 +69,6 @@ std::string joined(const std::vector<std::string>& texts) {
 
 int run_daemon(const Config& config, const std::vector<std::string>& worker_arguments) {
   log_threshold(config.log_level);
-  std::signal(SIGPIPE, SIG_IGN);
   // Before threads, sockets and sandboxes: what is forked here stays free of them.
   Result<Spawner> spawner = Spawner::fork_off(worker_arguments);
   if (!spawner) return refuse(spawner.error());

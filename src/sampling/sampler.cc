@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <exception>
 
 #include "base/log.h"
 #include "sampling/derive.h"
@@ -51,25 +52,33 @@ void Sampler::stop() {
 
 void Sampler::run() {
   ::prctl(PR_SET_NAME, "sampler");
-  for (;;) {
-    std::vector<pollfd> waits = {{stopped_.get(), POLLIN, 0}, {wanted_.get(), POLLIN, 0}};
-    Instant due = Instant::max();
-    for (const auto& source : sources_) {
-      const Source::Upkeep upkeep = source->upkeep();
-      waits.insert(waits.end(), upkeep.descriptors.begin(), upkeep.descriptors.end());
-      due = std::min(due, upkeep.due);
+  for (bool running = true; running;) {
+    try {
+      turn(running);
+    } catch (const std::exception& error) {
+      log_line(LogLevel::error, "sampler_failed", {{"what", error.what()}});
     }
-    const Duration wait = std::max(due - clock_.now(), Duration::zero());
-    const timespec timeout = to_timespec(wait);
-    ::ppoll(waits.data(), waits.size(), due == Instant::max() ? nullptr : &timeout, nullptr);
-    if (waits[0].revents != 0) return;
-    if (waits[1].revents != 0) {
-      std::uint64_t count = 0;
-      (void)!::read(wanted_.get(), &count, sizeof count);
-      pass();
-    } else {
-      for (const auto& source : sources_) source->tend();
-    }
+  }
+}
+
+void Sampler::turn(bool& running) {
+  std::vector<pollfd> waits = {{stopped_.get(), POLLIN, 0}, {wanted_.get(), POLLIN, 0}};
+  Instant due = Instant::max();
+  for (const auto& source : sources_) {
+    const Source::Upkeep upkeep = source->upkeep();
+    waits.insert(waits.end(), upkeep.descriptors.begin(), upkeep.descriptors.end());
+    due = std::min(due, upkeep.due);
+  }
+  const timespec timeout = to_timespec(std::max(due - clock_.now(), Duration::zero()));
+  ::ppoll(waits.data(), waits.size(), due == Instant::max() ? nullptr : &timeout, nullptr);
+  if (waits[0].revents != 0) {
+    running = false;
+  } else if (waits[1].revents != 0) {
+    std::uint64_t count = 0;
+    (void)!::read(wanted_.get(), &count, sizeof count);
+    pass();
+  } else {
+    for (const auto& source : sources_) source->tend();
   }
 }
 
@@ -77,6 +86,20 @@ void Sampler::pass() {
   Sample sample;
   sample.collected = clock_.now();
   sample.collected_at = clock_.wall();
+  try {
+    collect(sample);
+  } catch (const std::exception& error) {
+    // Whoever waits is answered, whatever happened.
+    log_line(LogLevel::error, "pass_failed", {{"what", error.what()}});
+    sample.entities.clear();
+    sample.failure = Error{ErrorCode::stopped, "worker stopped"};
+  }
+  sample.finished = clock_.now();
+  count(sample);
+  emit_(std::move(sample));
+}
+
+void Sampler::collect(Sample& sample) {
   const Instant deadline = sample.collected + pass_timeout_;
   std::optional<Error> failure;
   for (const auto& source : sources_) {
@@ -88,9 +111,6 @@ void Sampler::pass() {
   derive(sample);
   // Without any entity there is nothing to show but the reason.
   if (sample.entities.empty()) sample.failure = std::move(failure);
-  sample.finished = clock_.now();
-  count(sample);
-  emit_(std::move(sample));
 }
 
 void Sampler::count(const Sample& sample) {

@@ -33,6 +33,8 @@ class Sampler {
  private:
   void run();
   void pass();
+  void collect(Sample& sample);
+  void turn(bool& running);
   void count(const Sample& sample);
 
   std::vector<std::unique_ptr<Source>> sources_;

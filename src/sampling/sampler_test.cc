@@ -18,6 +18,7 @@ class ScriptedSource final : public Source {
   std::atomic<bool> fails = false;
   Status condition = Status::ok;
   std::atomic<bool> hangs = false;
+  std::atomic<bool> throws = false;
   std::atomic<unsigned> reads = 0;
   std::atomic<unsigned> tended = 0;
   Fd upkeep_event{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
@@ -31,6 +32,7 @@ class ScriptedSource final : public Source {
       ::poll(&wait, 1, static_cast<int>(left.count()));
       return fail(ErrorCode::stopped, "worker stopped");
     }
+    if (throws) throw std::runtime_error("no memory, say");
     if (fails) return fail(ErrorCode::no_gpus, "no GPUs found");
     Entity gpu(Scope::gpu, 0);
     gpu.condition = condition;
@@ -132,6 +134,19 @@ TEST(Sampler, PassesAreCountedByTheirOutcome) {
   EXPECT_EQ(world.counters.passes_failed[static_cast<std::size_t>(ErrorCode::no_gpus)], 2u);
   EXPECT_EQ(world.counters.out_of_range[id("power_watts").row], 1u) << "the one reading that was dropped";
   EXPECT_EQ(world.counters.out_of_range[id("memory_used_bytes").row], 0u);
+}
+
+TEST(Sampler, AnExceptionIsAFailedPassAndTheNextOneWorks) {
+  World world;
+  world.source->throws = true;
+  world.sampler->start();
+  world.sampler->request();
+  ASSERT_TRUE(world.wait_for(1));
+  EXPECT_EQ(world.samples[0].failure->context, "worker stopped");
+  world.source->throws = false;
+  world.sampler->request();
+  ASSERT_TRUE(world.wait_for(2));
+  EXPECT_FALSE(world.samples[1].failure);
 }
 
 TEST(Sampler, StopEndsAReadThatHangsAndItsWaitersGetASample) {

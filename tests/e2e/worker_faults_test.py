@@ -38,7 +38,7 @@ class Hanging(WorkerFaults):
                 self.assert_timed_out(daemon, seconds, "NVML timed out after " + text)
 
     def test_a_call_that_blocks_the_whole_library_is_such_a_hang(self):
-        daemon = self.serve_ready("hang?gpu=3&hold_lock=true", "--nvml-timeout", "400ms")
+        daemon = self.serve_ready("hang?gpu=0&hold_lock=true", "--nvml-timeout", "400ms")
         self.assert_timed_out(daemon, 0.4, "NVML timed out after 0.4 s")
 
     def test_it_is_right_within_5_seconds_of_the_end_of_the_hang(self):

@@ -245,7 +245,7 @@ TEST(WorkerProcess, NothingOutlivesTheServer) {
   EXPECT_TRUE(children_of(::getpid()).empty());
 }
 
-TEST(WorkerProcess, ALostSpawnerIsAnErrorAndNotAHang) {
+TEST(WorkerProcess, ALostSpawnerIsAnErrorAtOnceAndIsReplacedWithItsWorker) {
   Server server("good");
   ASSERT_FALSE(server.ask_until_good(5s).error);
   const pid_t spawner = children_of(::getpid())[0];
@@ -256,7 +256,15 @@ TEST(WorkerProcess, ALostSpawnerIsAnErrorAndNotAHang) {
   ASSERT_TRUE(answer.error);
   EXPECT_EQ(answer.error->context, "worker stopped");
   EXPECT_LT(server.ask().took, 50ms);
-  EXPECT_TRUE(children_of(::getpid()).empty()) << "it is reaped";
+  const std::size_t descriptors = count_entries("/proc/self/fd");
+  ASSERT_FALSE(server.ask_until_good(5s).error);
+  const auto children = children_of(::getpid());
+  ASSERT_EQ(children.size(), 1u) << "the old spawner and the old worker are reaped";
+  EXPECT_NE(children[0], spawner);
+  EXPECT_EQ(children_of(children[0]).size(), 1u);
+  EXPECT_LE(count_entries("/proc/self/fd"), descriptors + 3) << "a control socket and a worker's stream";
+  EXPECT_LE(count_entries(("/proc/" + std::to_string(children[0]) + "/fd").c_str()), 10u)
+      << "it has none of the server's descriptors";
 }
 
 }  // namespace

@@ -35,7 +35,7 @@ World::World(std::uint64_t seed)
       crash_loop_to_(std::min(crash_loop_from_ + timeline_.between(1s, 60s), timeline_.heal_at)) {}
 
 std::vector<std::string> World::run() {
-  if (timeline_.chance(3)) timeline_.after(timeline_.between(0s, 60s), [this] { lose_spawner(); });
+  if (timeline_.chance(10)) timeline_.after(timeline_.between(0s, 60s), [this] { lose_spawner(); });
   timeline_.after(timeline_.between(0s, 5s), [this] { burst(); });
   feed(Supervisor::Begin{});
   for (std::size_t i = 0; timeline_.now < end_ && timeline_.broken.empty(); ++i) {
@@ -174,8 +174,7 @@ void World::request() {
       ++tally_.hits;
       check(result_.any && now - result_.holds_from < ttl, "nothing older than the TTL is served");
       // Whatever was wrong, five seconds after it is mended every answer is right.
-      if (now >= timeline_.heal_at + recovery && !spawner_lost_)
-        check(result_.good && answer_.complete, "recovery: a hit is good again");
+      if (now >= mended_at() + recovery) check(result_.good && answer_.complete, "recovery: a hit is good again");
       return;
     case SingleFlight::Verdict::started:
       check(!pass_open_, "simultaneous requests cause one pass");
@@ -191,7 +190,7 @@ void World::request() {
 void World::answer_waiters(bool good) {
   for (const Instant since : std::exchange(waiting_, {})) {
     ++(good ? tally_.good : tally_.failed);
-    if (since >= timeline_.heal_at + recovery && !spawner_lost_)
+    if (since >= mended_at() + recovery)
       check(good && answer_.complete, "recovery: a request 5 s after the repair is answered with every device");
   }
 }
@@ -279,11 +278,32 @@ void World::socket_breaks(std::uint64_t serial) {
 }
 
 void World::lose_spawner() {
-  spawner_lost_ = true;
-  process_.exists = false;  // its parent's death signal
-  if (process_.inside) process_.inside->end();
   timeline_.note("spawner lost");
+  spawner_lost_ = true;
+  spawner_lost_at_ = timeline_.now;
+  spawn_pending_ = false;
+  spawn_not_before_ = timeline_.now + limits::worker_respawn_first;
+  if (process_.exists) {
+    // Its parent's death signal; it may be frozen all the same.
+    process_.killed = true;
+    process_.inside->end();
+    const bool frozen = !timeline_.healed() && timeline_.chance(10);
+    timeline_.after(frozen ? timeline_.faulty(1s, 20s) : timeline_.between(1ms, 10ms),
+                    [this, serial = process_.serial] { reap(serial); });
+  }
   feed(Supervisor::SpawnerLost{});
+}
+
+void World::act(const Supervisor::ReplaceSpawner&) {
+  check(spawner_lost_, "only a spawner that has gone is replaced");
+  timeline_.note(process_.exists ? "its worker is still there" : "spawner replaced");
+  if (process_.exists) return;
+  spawner_lost_ = false;
+  feed(Supervisor::SpawnerReplaced{});
+}
+
+Instant World::mended_at() const {
+  return std::max(timeline_.heal_at, spawner_lost_at_);
 }
 
 void World::check(bool condition, const std::string& sentence) {

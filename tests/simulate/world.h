@@ -51,6 +51,7 @@ class World {
   void act(const Supervisor::SendAsk& action);
   void act(const Supervisor::Kill& action);
   void act(const Supervisor::Finish& action);
+  void act(const Supervisor::ReplaceSpawner&);
   void start_pass();
   void withdraw(unsigned long long pass);
   void end_pass(bool good);
@@ -69,6 +70,7 @@ class World {
   void socket_breaks(std::uint64_t serial);
   void reap(std::uint64_t serial);
   void lose_spawner();
+  [[nodiscard]] Instant mended_at() const;
   [[nodiscard]] bool alive(std::uint64_t serial) const;
   [[nodiscard]] bool in_crash_loop() const {
     return crash_loop_from_ <= timeline_.now && timeline_.now < crash_loop_to_;
@@ -89,6 +91,7 @@ class World {
   Process process_;
   bool spawn_pending_ = false;
   bool spawner_lost_ = false;
+  Instant spawner_lost_at_{};
   Instant crash_loop_from_, crash_loop_to_;
   Instant last_progress_{};
   Instant spawn_not_before_{};

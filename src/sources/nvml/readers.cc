@@ -217,12 +217,16 @@ Answer ask(const PassInput& pass, DeviceState& state, Group group) {
   return answer;
 }
 
+// What is clamped; more than that is garbage, such as the driver's own "not available" (all bits set).
+constexpr double excess_max = 10;
+
 // The one place where a driver's number becomes a reading.
 Reading convert(const MetricReader& reader, const Numbers& numbers) {
   const Metric& metric = reader.metric.metric();
   const double value = numbers[reader.number] / reader.divisor;
   if (value >= metric.min && value <= metric.max) return Reading::of(value);
-  if (reader.excess == Excess::clamped && value > metric.max && value <= 2 * metric.max) return Reading::of(metric.max);
+  const bool excessive = value > metric.max && value <= excess_max * metric.max;
+  if (reader.excess == Excess::clamped && excessive) return Reading::of(metric.max);
   return Reading::missing(Status::out_of_range);
 }
 

@@ -159,10 +159,10 @@ TEST_F(Readers, AcceptTheLimitsOfWhatCanBe) {
 }
 
 TEST_F(Readers, AFanMayRunFasterThanItsMaximum) {
-  gpu.fan_percent = 130;
+  gpu.fan_percent = 1000;
   EXPECT_EQ(read(), Return::success);
   EXPECT_EQ(value(id("fan_speed_ratio")), 1);
-  gpu.fan_percent = 201;
+  gpu.fan_percent = 1001;
   EXPECT_EQ(read(), Return::success);
   EXPECT_EQ((*this)[id("fan_speed_ratio")], Reading::missing(Status::out_of_range));
 }

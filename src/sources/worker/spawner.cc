@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
@@ -145,6 +146,16 @@ class SpawnerProcess {
   pid_t worker_ = -1;
 };
 
+// A spawner that is forked late must not keep the server's clients alive.
+void close_others(int kept, int also_kept) {
+  const auto low = static_cast<unsigned>(std::min(kept, also_kept));
+  const auto high = static_cast<unsigned>(std::max(kept, also_kept));
+  constexpr unsigned first = STDERR_FILENO + 1;
+  if (low > first) ::close_range(first, low - 1, 0);
+  if (high > low + 1) ::close_range(low + 1, high - 1, 0);
+  ::close_range(high + 1, ~0U, 0);
+}
+
 Result<void> send_request(int control, Request request) {
   if (::send(control, &request, sizeof request, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof request) return {};
   return fail_errno("cannot reach the spawner", errno);
@@ -164,19 +175,28 @@ Result<Spawner> Spawner::fork_off(const std::vector<std::string>& worker_argumen
     return fail_errno("cannot create the spawner's socket", errno);
   Fd server_end(ends[0]);
   Fd spawner_end(ends[1]);
+  std::vector<std::string> words = {"gputach-worker"};
+  words.insert(words.end(), worker_arguments.begin(), worker_arguments.end());
+  std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  // Should the spawner die, its worker becomes this process's child and can be reaped.
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   const pid_t pid = ::fork();
   if (pid < 0) return fail_errno("cannot fork the spawner", errno);
   if (pid == 0) {
-    server_end.reset();
-    std::vector<std::string> words = {"gputach-worker"};
-    words.insert(words.end(), worker_arguments.begin(), worker_arguments.end());
-    std::vector<char*> arguments;
-    arguments.reserve(words.size() + 1);
-    for (std::string& word : words) arguments.push_back(word.data());
-    arguments.push_back(nullptr);
+    close_others(spawner_end.get(), program.get());
     SpawnerProcess(std::move(spawner_end), std::move(program), std::move(arguments)).run();
   }
-  return Spawner(std::move(server_end), pid);
+  return Spawner(std::move(server_end), pid, worker_arguments);
+}
+
+Result<void> Spawner::replace() {
+  Result<Spawner> another = fork_off(worker_arguments_);
+  if (!another) return std::unexpected(another.error());
+  *this = *std::move(another);
+  return {};
 }
 
 Result<void> Spawner::start_worker() {

@@ -1,7 +1,7 @@
 // Purpose: the tiny process that starts and reaps workers. Forked before the daemon has threads, sockets or a sandbox,
 //          so that it can give the worker rights that the server has given up.
 // Owns: Spawner: the control socket and the child, both gone after stop(). SpawnerEvent: the worker's socket.
-// Threads: fork_off() before any thread exists; the rest on one thread.
+// Threads: one. What runs between fork and exec allocates nothing, so that it may be replaced while others run.
 // Fails: fork_off() with io. receive() says `closed` when the spawner has gone.
 // Source: man 7 unix (SOCK_SEQPACKET, SCM_RIGHTS), man 2 prctl (PR_SET_PDEATHSIG).
 #pragma once
@@ -29,6 +29,8 @@ class Spawner {
  public:
   // `worker_arguments` follow the program's own name; the worker finds its socket at descriptor `worker_socket`.
   [[nodiscard]] static Result<Spawner> fork_off(const std::vector<std::string>& worker_arguments);
+  // For one that has gone. Only once its worker has gone, too.
+  [[nodiscard]] Result<void> replace();
 
   Spawner(Spawner&&) = default;
   Spawner& operator=(Spawner&&) = default;
@@ -48,10 +50,12 @@ class Spawner {
   static constexpr int worker_socket = 3;
 
  private:
-  Spawner(Fd control, pid_t pid) : control_(std::move(control)), pid_(pid) {}
+  Spawner(Fd control, pid_t pid, std::vector<std::string> worker_arguments)
+      : control_(std::move(control)), pid_(pid), worker_arguments_(std::move(worker_arguments)) {}
 
   Fd control_;
   pid_t pid_ = -1;
+  std::vector<std::string> worker_arguments_;
 };
 
 }  // namespace gputach

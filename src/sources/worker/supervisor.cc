@@ -17,15 +17,15 @@ Error not_initialized() {
   return {ErrorCode::not_initialized, "NVML not initialized"};
 }
 
-Error timed_out(Duration timeout) {
+}  // namespace
+
+Error timed_out_error(Duration timeout) {
   TextBuffer text;
   text << "NVML timed out after ";
   text.fixed(std::chrono::duration<double>(timeout).count(), 3);
   text << " s";
   return {ErrorCode::timed_out, text.take()};
 }
-
-}  // namespace
 
 Supervisor::Actions Supervisor::step(Instant now, const Event& event) {
   actions_.clear();
@@ -36,7 +36,7 @@ Supervisor::Actions Supervisor::step(Instant now, const Event& event) {
 Instant Supervisor::due() const {
   Instant due = open_ask_.value_or(Instant::max());
   if (phase_ == Phase::spawning || phase_ == Phase::starting) due = std::min(due, last_progress_ + settings_.startup);
-  if (phase_ == Phase::down && retry_unasked_) due = std::min(due, retry_at_);
+  if ((phase_ == Phase::down && retry_unasked_) || phase_ == Phase::orphaned) due = std::min(due, retry_at_);
   return due;
 }
 
@@ -135,9 +135,15 @@ void Supervisor::on(Instant now, const Exited&) {
   was_ready_ = false;
 }
 
-void Supervisor::on(Instant, const SpawnerLost&) {
+void Supervisor::on(Instant now, const SpawnerLost&) {
+  if (phase_ == Phase::orphaned) return;
   phase_ = Phase::orphaned;
+  count_failure(now, stopped());
   finish(stopped());
+}
+
+void Supervisor::on(Instant now, const SpawnerReplaced&) {
+  if (phase_ == Phase::orphaned) spawn(now);
 }
 
 void Supervisor::on(Instant now, const Tick&) {
@@ -145,7 +151,7 @@ void Supervisor::on(Instant now, const Tick&) {
     if (phase_ == Phase::asking) {
       count_failure(now, stopped());
       kill("no answer before the deadline");
-      finish(timed_out(settings_.ask_timeout));
+      finish(timed_out_error(settings_.ask_timeout));
     } else {
       finish(not_initialized());
     }
@@ -157,6 +163,10 @@ void Supervisor::on(Instant now, const Tick&) {
     finish(not_initialized());
   }
   if (phase_ == Phase::down && retry_unasked_ && now >= retry_at_) spawn(now);
+  if (phase_ == Phase::orphaned && now >= retry_at_) {
+    count_failure(now, stopped());  // until it has worked
+    actions_.emplace_back(ReplaceSpawner{});
+  }
 }
 
 void Supervisor::spawn(Instant now) {

@@ -23,6 +23,9 @@
 
 namespace gputach {
 
+// "NVML timed out after 2.0 s"
+[[nodiscard]] Error timed_out_error(Duration timeout);
+
 class Supervisor {
  public:
   struct Settings {
@@ -57,9 +60,10 @@ class Supervisor {
   };  // its socket ended or carried nonsense
   struct Exited {};  // the spawner reaped it
   struct SpawnerLost {};
-  struct Tick {};  // the time of due() has come
+  struct SpawnerReplaced {};  // and its worker has been reaped
+  struct Tick {};             // the time of due() has come
   using Event = std::variant<Begin, Asked, Withdrawn, Spawned, SpawnFailed, Progressed, Ready, Refused, Answered,
-                             Broken, Exited, SpawnerLost, Tick>;
+                             Broken, Exited, SpawnerLost, SpawnerReplaced, Tick>;
 
   // What to do, in this order.
   struct Spawn {};
@@ -72,7 +76,8 @@ class Supervisor {
   struct Finish {
     std::optional<Error> error;
   };  // no error: the answer that came last is the result
-  using Action = std::variant<Spawn, SendAsk, Kill, Finish>;
+  struct ReplaceSpawner {};  // tried again at the next tick unless SpawnerReplaced follows
+  using Action = std::variant<Spawn, SendAsk, Kill, Finish, ReplaceSpawner>;
   using Actions = std::vector<Action>;
 
   enum class Phase : unsigned char {
@@ -82,7 +87,7 @@ class Supervisor {
     ready,     // waits for an ask
     asking,    // reads
     ending,    // killed or ended, not reaped yet
-    orphaned,  // the spawner has gone: no worker can be started any more
+    orphaned,  // the spawner has gone: first it has to be replaced
   };
 
   explicit Supervisor(Settings settings) : settings_(settings) {}
@@ -107,6 +112,7 @@ class Supervisor {
   void on(Instant now, const Broken& event);
   void on(Instant now, const Exited&);
   void on(Instant now, const SpawnerLost&);
+  void on(Instant now, const SpawnerReplaced&);
   void on(Instant now, const Tick&);
 
   void spawn(Instant now);

@@ -142,12 +142,16 @@ TEST(Supervisor, TheAnswerToAWithdrawnAskIsNotGivenToTheNextOneWhenItWantsAFresh
   EXPECT_EQ(finished_with(s.step(t0 + 2s, Supervisor::Answered{1, true, true})), "NVML not initialized");
 }
 
-TEST(Supervisor, WithoutASpawnerEveryAskIsAnsweredAtOnce) {
+TEST(Supervisor, WithoutASpawnerEveryAskIsAnsweredAtOnceAndItIsReplaced) {
   Supervisor s = ready_supervisor();
   (void)s.step(t0, Supervisor::Asked{t0 + 2s});
   EXPECT_EQ(finished_with(s.step(t0, Supervisor::SpawnerLost{})), "worker stopped");
   EXPECT_EQ(finished_with(s.step(t0, Supervisor::Asked{t0 + 2s})), "worker stopped");
-  EXPECT_EQ(s.due(), Instant::max());
+  EXPECT_EQ(s.due(), t0 + 100ms);
+  EXPECT_TRUE(has<Supervisor::ReplaceSpawner>(s.step(t0 + 100ms, Supervisor::Tick{})));
+  EXPECT_EQ(s.due(), t0 + 300ms) << "its worker may not be reaped yet: tried again, ever less often";
+  EXPECT_TRUE(has<Supervisor::ReplaceSpawner>(s.step(t0 + 300ms, Supervisor::Tick{})));
+  EXPECT_TRUE(has<Supervisor::Spawn>(s.step(t0 + 300ms, Supervisor::SpawnerReplaced{})));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <exception>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -36,7 +37,7 @@ class Worker {
       : reader_(reader), clock_(clock), options_(options), timer_(std::move(timer)) {}
 
   [[noreturn]] void run() {
-    std::thread([this] { open(); }).detach();
+    start_thread([this] { open(); });
     // The watch: woken by a late call or by the server's end, and by nothing else.
     for (;;) {
       pollfd waits[2] = {{timer_.get(), POLLIN, 0}, {options_.socket, POLLRDHUP, 0}};
@@ -48,6 +49,27 @@ class Worker {
   }
 
  private:
+  // Without memory or threads a fresh process is the better one.
+  template <class Work>
+  void start_thread(Work work) {
+    try {
+      std::thread([work] {
+        try {
+          work();
+        } catch (const std::exception& error) {
+          give_up(error);
+        }
+      }).detach();
+    } catch (const std::exception& error) {
+      give_up(error);
+    }
+  }
+
+  [[noreturn]] static void give_up(const std::exception& error) {
+    log_line(LogLevel::error, "worker_failed", {{"what", error.what()}});
+    ::_exit(exit_out_of_resources);
+  }
+
   void open() {
     ::prctl(PR_SET_NAME, "reader");
     const Result<unsigned> slots = reader_.open();
@@ -68,7 +90,7 @@ class Worker {
   }
 
   void start_leader() {
-    std::thread([this, self = crew_->leader()] { lead(self); }).detach();
+    start_thread([this, self = crew_->leader()] { lead(self); });
   }
 
   // A reader thread's life, until another one took the lead.

@@ -64,6 +64,9 @@ Result<void> WorkerSource::read(Sample& draft, Instant deadline, int interrupt) 
   }
   if (finished_->error) return std::unexpected(*finished_->error);
   if (!answer_) return fail(ErrorCode::stopped, "worker stopped");
+  // The GPUs were read from then on; waiting for a start does not make figures older.
+  draft.collected = asked_;
+  draft.collected_at = asked_at_;
   draft.simulated = answer_->simulated;
   std::ranges::move(answer_->entities, std::back_inserter(draft.entities));
   return {};
@@ -128,6 +131,8 @@ void WorkerSource::act(const Supervisor::Spawn&) {
 }
 
 void WorkerSource::act(const Supervisor::SendAsk& action) {
+  asked_ = clock_.now();
+  asked_at_ = clock_.wall();
   const Ask ask{action.id, (timeout_ - timeout_ / reserve_share).count(), (timeout_ / overrun_share).count()};
   // 24 bytes into an empty stream: all or nothing. A worker that has gone shows at the next receive.
   (void)!::send(worker_.get(), &ask, sizeof ask, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -145,13 +150,29 @@ void WorkerSource::act(const Supervisor::Finish& action) {
   finished_ = action;
 }
 
+// The dead spawner's worker gets SIGKILL from the kernel and becomes this process's child (PR_SET_CHILD_SUBREAPER):
+// never two on one GPU, so it has to be reaped before there can be another.
+void WorkerSource::act(const Supervisor::ReplaceSpawner&) {
+  if (worker_pid_ > 0 && ::waitpid(worker_pid_, nullptr, WNOHANG) == 0) return;
+  worker_pid_ = -1;
+  if (const auto replaced = spawner_.replace(); !replaced) {
+    log_line(LogLevel::error, "spawner_not_replaced", {{"why", replaced.error().context}});
+    return;
+  }
+  log_line(LogLevel::info, "spawner_replaced", {{"pid", number(spawner_.pid())}});
+  spawner_gone_ = false;
+  dispatch(Supervisor::SpawnerReplaced{});
+}
+
 void WorkerSource::receive_from_spawner() {
   for (;;) {
     auto received = spawner_.receive();
     if (!received) {
       spawner_gone_ = true;
       spawner_.stop();  // reaps it
-      log_line(LogLevel::error, "spawner_lost", {{"consequence", "GPUs cannot be read until gputach is restarted"}});
+      log_line(LogLevel::error, "spawner_lost", {{"consequence", "it and its worker are replaced"}});
+      worker_.reset();
+      frames_.clear();
       dispatch(Supervisor::SpawnerLost{});
       return;
     }
@@ -178,6 +199,7 @@ void WorkerSource::receive_from_spawner() {
         log_line(LogLevel::info, "worker_exited", {{"pid", number(event.pid)}, {"how", describe_exit(event.value)}});
         count(&Counters::workers_exited);
         worker_.reset();
+        worker_pid_ = -1;
         frames_.clear();
         dispatch(Supervisor::Exited{});
         break;

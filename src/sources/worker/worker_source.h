@@ -38,6 +38,7 @@ class WorkerSource final : public Source {
   void act(const Supervisor::SendAsk& action);
   void act(const Supervisor::Kill& action);
   void act(const Supervisor::Finish& action);
+  void act(const Supervisor::ReplaceSpawner&);
   void receive_from_spawner();
   void receive_from_worker();
   void take(WorkerFrame frame);
@@ -56,6 +57,8 @@ class WorkerSource final : public Source {
   // The read that is going on.
   std::optional<WorkerFrame> answer_;
   std::optional<Supervisor::Finish> finished_;
+  Instant asked_{};  // when the worker was told to begin
+  WallTime asked_at_{};
 };
 
 }  // namespace gputach

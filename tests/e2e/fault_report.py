@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import sys
 
 import harness
@@ -23,7 +24,9 @@ TIMES = (2, 3, 4, 6)  # these columns are measured
 def machine():
     model = next((line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
                   if line.startswith("model name")), platform.machine())
-    return f"{os.cpu_count()} CPUs ({model}), Linux {platform.release().split('-')[0]}, build {harness.BUILD.name}"
+    cache = (harness.BUILD / "CMakeCache.txt").read_text()
+    build = re.search(r"^CMAKE_BUILD_TYPE:\w+=(\w*)", cache, re.MULTILINE).group(1)
+    return f"{os.cpu_count()} CPUs ({model}), Linux {platform.release().split('-')[0]}, {build} build"
 
 
 def cells(fault, record):

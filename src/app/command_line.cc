@@ -152,10 +152,16 @@ void add_command(CLI::App& app, const CommandRow& row, Parsed& parsed) {
 CommandLine read_command_line(int argc, const char* const* argv) {
   CLI::App app("GPU telemetry for the pod of an LLM engine: GET /proxy/stats, from NVML.", "gputach");
   app.require_subcommand(1);
+  app.set_version_flag("--version", version_text);
   Parsed parsed;
   for (const CommandRow& row : commands) add_command(app, row, parsed);
+  // CLI11 would say that a subcommand is required.
+  if (argc > 1 && argv[1][0] != '-' && std::ranges::find(commands, argv[1], &CommandRow::name) == commands.end())
+    return refuse("there is no command \"" + std::string(argv[1]) + "\" (gputach --help lists what there is)");
   try {
     app.parse(argc, argv);
+  } catch (const CLI::CallForVersion&) {
+    return print(version_text());
   } catch (const CLI::CallForHelp&) {
     for (const CLI::App* command : app.get_subcommands()) return print(command->help("gputach"));
     return print(app.help());

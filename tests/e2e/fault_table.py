@@ -176,6 +176,6 @@ FAULTS = [
     Fault("a GPU hangs in a worker that has no memory for a spare thread",
           then(limit_worker(resource.RLIMIT_AS, 1 << 20), driver(faults(POWER, 3, hang=True))),
           (gpu(3, LATE), STOPPED), RETURNS, "worker_exited", unless=sanitized),
-    Fault("the spawner is killed", kill_spawner, (STOPPED, HEALTHY), BY_ITSELF, "spawner_replaced", lasts_s=0),
+    Fault("the spawner is killed", kill_spawner, (HEALTHY, STOPPED), BY_ITSELF, "spawner_replaced", lasts_s=0),
 ]
 # fmt: on

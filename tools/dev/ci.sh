@@ -16,7 +16,7 @@ verb_ci() {
   stage 'NVML declarations'     ./dev abi
   stage 'address and undefined' ./dev test asan
   stage 'thread sanitizer'      ./dev test tsan
-  stage 'simulated schedules'   ./dev simulate --seeds 5000
+  stage 'simulated schedules'   ./dev simulate --seeds 10000
   ci_passed=yes
 }
 

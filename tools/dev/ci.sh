@@ -10,10 +10,11 @@ verb_ci() {
   stage 'packages'              ./dev setup -y
   stage 'format'                ./dev fmt --check
   stage 'layers and tidy'       bash -c 'python3 tools/check_layers.py && python3 tools/tidy.py'
+  # First: what it fetches is also what the test of the device bundle needs.
+  stage 'NVML declarations'     ./dev abi
   stage 'README test command'   readme_test
   stage 'printed documents'     ./dev docs --check
   stage 'lint'                  ./dev lint
-  stage 'NVML declarations'     ./dev abi
   stage 'address and undefined' ./dev test asan
   stage 'thread sanitizer'      ./dev test tsan
   stage 'simulated schedules'   ./dev simulate --seeds 10000

@@ -175,6 +175,7 @@ Check pass_latency(const Findings& f) {
   if (!f.passes) return skipped("no GPU can be read (see driver_start and gpus)");
   const PassReport& passes = *f.passes;
   const std::string limit = readable(f.nvml_timeout) + " (--nvml-timeout)";
+  if (passes.not_ready && passes.not_ready->code == ErrorCode::no_gpus) return skipped("no GPU is shown (see gpus)");
   if (passes.not_ready)
     return failed("the worker is not ready: " + passes.not_ready->context,
                   "See driver_calls; nothing can be read before.");

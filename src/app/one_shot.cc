@@ -25,7 +25,11 @@ Result<Sample> read_now(const Config& config, const std::vector<std::string>& wo
   const SystemClock clock;
   WorkerSource source(*std::move(spawner), {.ask_timeout = config.nvml_timeout}, clock);
   const Fd never(::eventfd(0, EFD_CLOEXEC));
-  const Result<void> started = source.wait_until_ready(clock.now() + limits::worker_startup, never.get());
+  Result<void> started = source.wait_until_ready(clock.now() + config.nvml_timeout, never.get());
+  if (!started && started.error().code == ErrorCode::timed_out) {
+    std::fprintf(stderr, "gputach: waiting for the driver to start\n");
+    started = source.wait_until_ready(clock.now() + limits::worker_startup, never.get());
+  }
   Sample sample;
   sample.collected = clock.now();
   sample.collected_at = clock.wall();
@@ -43,15 +47,19 @@ Result<Sample> read_now(const Config& config, const std::vector<std::string>& wo
 }  // namespace
 
 int run_once(const Config& config, const std::vector<std::string>& worker_arguments, const std::string& format) {
-  log_threshold(std::max(config.log_level, LogLevel::error));
+  // What goes wrong is said; what goes well need not be.
+  log_threshold(config.log_level == LogLevel::info ? LogLevel::warning : config.log_level);
   const Result<Sample> sample = read_now(config, worker_arguments);
   if (!sample) {
     std::fprintf(stderr, "gputach: %s\n", sample.error().context.c_str());
     return nothing_read;
   }
-  const StatsPage page = encode_stats(*sample, MissingFields::in_header);
+  const StatsPage page = encode_stats(*sample, MissingFields::listed_in_body);
   const std::string text = format == "json" ? page.body + "\n" : encode_stats_table(*sample);
-  if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0) return nothing_read;
+  if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
+    std::fprintf(stderr, "gputach: standard output cannot be written\n");
+    return nothing_read;
+  }
   if (page.failed) return nothing_read;
   const bool all = std::ranges::all_of(sample->entities, can_be_shown);
   return all ? 0 : some_failed;

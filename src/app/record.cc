@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -253,18 +255,32 @@ Result<std::string> record(Task& task) {
   }
 }
 
+// What is not a file (a device, a pipe, a link) stays what it is.
+Result<void> write_through(const std::string& path, const std::string& text) {
+  const Fd target(::open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC));
+  if (!target || !write_all(target.get(), text)) return fail_errno(path, errno);
+  return {};
+}
+
 // A file appears complete or not at all.
 Result<void> write_output(const std::string& path, const std::string& text) {
   if (path == "-") {
     if (!write_all(STDOUT_FILENO, text)) return fail_errno("standard output", errno);
     return {};
   }
-  const std::string fresh = path + ".new";
-  Fd file(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  if (!file) return fail_errno(fresh, errno);
-  if (!write_all(file.get(), text)) return fail_errno(fresh, errno);
-  if (std::rename(fresh.c_str(), path.c_str()) != 0) return fail_errno(path, errno);
-  return {};
+  struct stat found{};
+  const bool exists = ::lstat(path.c_str(), &found) == 0;
+  if (exists && !S_ISREG(found.st_mode)) return write_through(path, text);
+  std::string fresh = path + ".XXXXXX";
+  Fd file(::mkostemp(fresh.data(), O_CLOEXEC));
+  if (!file) return fail_errno(path, errno);
+  int error = 0;
+  if (::fchmod(file.get(), exists ? found.st_mode & 07777 : 0644) != 0 || !write_all(file.get(), text) ||
+      std::rename(fresh.c_str(), path.c_str()) != 0)
+    error = errno;
+  if (error == 0) return {};
+  ::unlink(fresh.c_str());
+  return fail_errno(path, error);
 }
 
 }  // namespace

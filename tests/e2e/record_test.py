@@ -200,5 +200,42 @@ class CallsThatDoNotComeBack(Record):
         harness.wait_until("the child has ended", lambda: not harness.processes_of_session(run.pid))
 
 
+class Output(Record):
+    def to(self, path):
+        return record("rtx4090", "--output", str(path))
+
+    def test_a_file_is_replaced_as_a_whole_and_nothing_else_beside_it(self):
+        folder = self.folder()
+        (folder / "a.toml").write_text("old")
+        (folder / "a.toml.new").write_text("somebody's own")
+        self.assertEqual(self.to(folder / "a.toml").returncode, 0)
+        self.assertIn("RTX 4090", (folder / "a.toml").read_text())
+        self.assertEqual(sorted(p.name for p in folder.iterdir()), ["a.toml", "a.toml.new"])
+        self.assertEqual((folder / "a.toml.new").read_text(), "somebody's own")
+
+    def test_what_is_not_a_file_stays_what_it_is(self):
+        folder = self.folder()
+        os.mkfifo(folder / "fifo")
+        reader = os.open(folder / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+        self.assertEqual(self.to(folder / "fifo").returncode, 0)
+        self.assertTrue((folder / "fifo").is_fifo())
+        self.assertIn(b"description = ", os.read(reader, 65536))
+        os.close(reader)
+        (folder / "target.toml").write_text("old")
+        (folder / "link.toml").symlink_to("target.toml")
+        self.assertEqual(self.to(folder / "link.toml").returncode, 0)
+        self.assertTrue((folder / "link.toml").is_symlink())
+        self.assertIn("RTX 4090", (folder / "target.toml").read_text())
+
+    def test_what_cannot_be_written_is_said_and_leaves_nothing(self):
+        folder = self.folder()
+        (folder / "folder").mkdir()
+        for path in (folder / "folder", folder / "missing" / "a.toml"):
+            run = self.to(path)
+            self.assertNotEqual(run.returncode, 0)
+            self.assertIn(str(path), run.stderr)
+        self.assertEqual([p.name for p in folder.iterdir()], ["folder"])
+
+
 if __name__ == "__main__":
     harness.main()

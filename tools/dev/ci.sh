@@ -17,6 +17,7 @@ verb_ci() {
   stage 'lint'                  ./dev lint
   stage 'address and undefined' ./dev test asan
   stage 'thread sanitizer'      ./dev test tsan
+  stage 'device bundle'         ./dev device-bundle --try
   stage 'simulated schedules'   ./dev simulate --seeds 10000
   ci_passed=yes
 }

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# device-bundle                 make build/device-bundle.tar.gz: what a machine with a GPU needs to check gputach
+# device-bundle [--try]         make build/device-bundle.tar.gz: what a machine with a GPU needs to check gputach
 bundle_files=(verify comparison.py nvidia_smi.py served.py README.md)
 bundle_glibc_max=2.36  # of Debian 12
 
 verb_device-bundle() {
-  (($# == 0)) || die "usage: ./dev device-bundle"
+  [[ $# == 0 || $* == --try ]] || die "usage: ./dev device-bundle [--try]"
   need_packages build
   build_preset bundle gputach
   local binary=build/bundle/gputach folder=build/device-bundle/gputach-device archive=build/device-bundle.tar.gz
@@ -19,6 +19,20 @@ verb_device-bundle() {
     gzip -9n >"$archive"
   say "$archive ($(stat -c %s "$archive") bytes). On a machine with an NVIDIA GPU:"
   say "  tar xf device-bundle.tar.gz && gputach-device/verify"
+  [[ $* != --try ]] || try_bundle "$archive"
+}
+
+# Unpacked elsewhere, it reads the simulated driver; without a GPU its check says so.
+try_bundle() {
+  local folder status=0
+  folder=$(mktemp -d)
+  tar -xf "$1" -C "$folder"
+  build_preset release gputach_sim
+  "$folder/gputach-device/gputach" once --nvml-library build/release/libnvidia-ml.so.1 >/dev/null ||
+    die "the bundled binary does not read the simulated driver"
+  "$folder/gputach-device/verify" || status=$?
+  rm -rf "$folder"
+  ((status == 0 || status == 77)) || die "the bundled check ended with status $status"
 }
 
 # Nothing but the C library, and no newer one than the oldest system that is served.

@@ -94,7 +94,7 @@ Result<void> WorkerSource::wait_until_ready(Instant deadline, int interrupt) {
       case Supervisor::Phase::ending:
       case Supervisor::Phase::orphaned: return std::unexpected(supervisor_.reason());
     }
-    if (clock_.now() >= deadline) return fail(ErrorCode::not_initialized, "NVML not initialized");
+    if (clock_.now() >= deadline) return fail(ErrorCode::timed_out, "NVML not initialized");
     if (!wait_for_news(deadline, interrupt)) return fail(ErrorCode::stopped, "worker stopped");
   }
 }

@@ -24,7 +24,7 @@ class WorkerSource final : public Source {
   [[nodiscard]] std::string_view name() const override { return "nvml"; }
   [[nodiscard]] Result<void> read(Sample& draft, Instant deadline, int interrupt) override;
   // For one-shot commands, which have nobody to answer meanwhile: returns when the worker can be asked, or with the
-  // reason why it cannot.
+  // reason why it cannot; timed_out when it may still come.
   [[nodiscard]] Result<void> wait_until_ready(Instant deadline, int interrupt);
   [[nodiscard]] Upkeep upkeep() const override;
   void tend() override;

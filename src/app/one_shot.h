@@ -11,7 +11,8 @@
 
 namespace gputach {
 
-// One pass; JSON names what a board does not have, as ?missing=list does. 0: every GPU was read; 1: some failed (they are named); 2: bad usage; 3: no figures at all.
+// One pass; JSON names what a board does not have, as ?missing=list does.
+// 0: every GPU was read; 1: some failed (they are named); 2: bad usage; 3: no figures at all.
 [[nodiscard]] int run_once(const Config& config, const std::vector<std::string>& worker_arguments,
                            const std::string& format);
 

@@ -117,9 +117,10 @@ TEST(Sampler, ASourceThatFailsIsTheSamplesFailure) {
 TEST(Sampler, PassesAreCountedByTheirOutcome) {
   World world;
   world.sampler->start();
+  std::size_t passes = 0;
   const auto pass = [&] {
     world.sampler->request();
-    ASSERT_TRUE(world.wait_for(world.samples.size() + 1));
+    ASSERT_TRUE(world.wait_for(++passes));
   };
   pass();
   EXPECT_EQ(world.counters.passes, 1u);

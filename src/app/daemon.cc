@@ -46,8 +46,9 @@ Hub::Settings hub_settings(const Config& config) {
 
 http::Settings http_settings(const Config& config) {
   http::Settings settings;
-  settings.listen = config.listen;
-  settings.connections_max = config.connections_max;
+  settings.listen.clear();
+  for (const std::string& address : config.listen) settings.listen.push_back({address, http::Entrance::common});
+  settings.limits.connections_max = config.connections_max;
   return settings;
 }
 

@@ -20,6 +20,9 @@ struct Field {
   std::string_view value;
 };
 
+// Which kind of listener a request came through. What each may see is for the routes to say.
+enum class Entrance : unsigned char { common, restricted };
+
 struct Request {
   std::string_view method;  // as sent, case-sensitive (RFC 9110 section 9.1)
   std::string_view target;  // as sent
@@ -27,6 +30,7 @@ struct Request {
   std::string_view query;   // without the question mark
   std::string_view host;    // host and port the client asked for: of an absolute target, else of the Host field
   int minor_version = 1;    // HTTP/1.x
+  Entrance entrance = Entrance::common;
   std::span<const Field> fields;
 
   // First field of this name, compared without case; empty when absent.

@@ -53,6 +53,7 @@ class AsioServer final : public Server {
   void run() override;
   void post(std::move_only_function<void()> work) override;
   void after(std::chrono::milliseconds delay, std::move_only_function<void()> work) override;
+  void set_limits(const Limits& limits) override { shared_.limits = limits; }
   void stop(std::chrono::milliseconds grace) override;
   const Counters& counters() const override { return shared_.counters; }
 
@@ -84,7 +85,7 @@ class AsioServer final : public Server {
 };
 
 Result<void> AsioServer::listen() {
-  for (const std::string& text : shared_.settings.listen) {
+  for (const auto& [text, entrance] : shared_.settings.listen) {
     auto sockets = open_listen_sockets(text);
     if (!sockets) return std::unexpected(std::move(sockets.error()));
     for (ListenSocket& socket : *sockets) {
@@ -185,9 +186,9 @@ void AsioServer::start_session(const net::Tcp& protocol, int descriptor) {
     return;
   }
   bump(shared_.counters.accepted);
-  const bool over = sessions_.size() >= shared_.settings.connections_max;
+  const bool over = sessions_.size() >= shared_.limits.connections_max;
   if (over) bump(shared_.counters.refused);
-  if (sessions_.size() >= shared_.settings.connections_max + refusals_max) return;
+  if (sessions_.size() >= shared_.limits.connections_max + refusals_max) return;
   const auto session = sessions_.emplace(sessions_.end(), shared_, std::move(socket));
   bump(shared_.counters.active);
   try {
@@ -239,7 +240,7 @@ void AsioServer::shed(Listener& listener) {
 void AsioServer::arm_sweep() {
   if (sweep_armed_ || sessions_.empty()) return;
   sweep_armed_ = true;
-  sweep_timer_.expires_after(shared_.settings.sweep_period);
+  sweep_timer_.expires_after(shared_.limits.sweep_period);
   sweep_timer_.async_wait([this](net::ErrorCode error) {
     sweep_armed_ = false;
     if (error) return;

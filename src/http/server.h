@@ -11,9 +11,11 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -23,17 +25,49 @@
 
 namespace gputach::http {
 
-struct Settings {
-  std::vector<std::string> listen = {"[::]:8080"};  // address:port, [v6]:port, localhost:port; port 0 picks a free one
+// What connections may cost. All of it may be changed while the server runs.
+struct Limits {
   std::size_t connections_max = 4096;               // one more is told 503
   std::size_t head_bytes_max = 16384;               // request line and fields
   std::size_t body_drain_bytes_max = 65536;         // a request body nobody wants is read up to here, beyond it 413
+  std::uint64_t requests_per_connection_max = 0;    // the last of them is answered with Connection: close; 0: no limit
   unsigned pipelined_before_yield = 64;             // answers of one connection before others get a turn
   std::chrono::milliseconds head_timeout{10'000};   // first byte of a request head until its last; also for a body
   std::chrono::milliseconds idle_timeout{75'000};   // between requests
   std::chrono::milliseconds write_timeout{30'000};  // a client that takes no byte
   std::chrono::milliseconds linger_timeout{2'000};  // after the last answer, for the client to close
   std::chrono::milliseconds sweep_period{1'000};    // how late a timeout may be noticed
+};
+
+struct ListenOn {
+  std::string address;  // as parse_listen_address takes it
+  Entrance entrance = Entrance::common;
+};
+
+// PEM files, as the server needs them for tls: addresses. Read again when they have changed.
+struct TlsFiles {
+  std::string certificate;  // with the chain above it
+  std::string key;
+};
+
+// One request and how it was answered, for the access log. Valid during the call.
+struct Exchange {
+  std::string_view id;  // the client's X-Request-Id where it is sane, else made here; sent back with the answer
+  std::string_view method;
+  std::string_view target;
+  std::string_view peer;  // address and port; "unix" for a Unix socket
+  Entrance entrance = Entrance::common;
+  int status = 0;
+  std::uint64_t body_bytes = 0;
+  Duration took{};  // from the whole head to the answer handed to the kernel
+};
+using Observe = std::function<void(const Exchange&)>;
+
+struct Settings {
+  std::vector<ListenOn> listen = {{"[::]:8080"}};
+  Limits limits{};
+  TlsFiles tls{};
+  Observe observe{};  // on the io thread, must not block; requests have no id without it
 };
 
 class Server {
@@ -52,6 +86,9 @@ class Server {
 
   // Runs `work` on the io thread once `delay` has passed. Each costs a timer: the caller bounds how many there are.
   virtual void after(std::chrono::milliseconds delay, std::move_only_function<void()> work) = 0;
+
+  // Takes effect for what happens next; connections that are over a new limit are not closed for it. On the io thread.
+  virtual void set_limits(const Limits& limits) = 0;
 
   // Stops accepting, closes idle connections, lets running answers finish within `grace`, then closes the rest. Only
   // the first call counts.

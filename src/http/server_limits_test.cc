@@ -15,7 +15,7 @@ using namespace test;
 
 TEST(ServerLimits, ClosesIdleConnectionsSilently) {
   Settings settings = local_settings();
-  settings.idle_timeout = 50ms;
+  settings.limits.idle_timeout = 50ms;
   RunningServer server(settings);
   Client fresh(server.port());
   Client used(server.port());
@@ -28,7 +28,7 @@ TEST(ServerLimits, ClosesIdleConnectionsSilently) {
 
 TEST(ServerLimits, AnswersASlowHeadWith408EvenIfItTrickles) {
   Settings settings = local_settings();
-  settings.head_timeout = 100ms;
+  settings.limits.head_timeout = 100ms;
   RunningServer server(settings);
   Client client(server.port());
   client.send("GET / HTTP/1.1\r\nHost: a\r\nA: ");
@@ -41,7 +41,7 @@ TEST(ServerLimits, AnswersASlowHeadWith408EvenIfItTrickles) {
 
 TEST(ServerLimits, AnswersASlowBodyWith408) {
   Settings settings = local_settings();
-  settings.head_timeout = 50ms;
+  settings.limits.head_timeout = 50ms;
   RunningServer server(settings);
   Client client(server.port());
   client.send(get("/first") + "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
@@ -52,7 +52,7 @@ TEST(ServerLimits, AnswersASlowBodyWith408) {
 
 TEST(ServerLimits, ClosesOnAClientThatDoesNotRead) {
   Settings settings = local_settings();
-  settings.write_timeout = 50ms;
+  settings.limits.write_timeout = 50ms;
   RunningServer server(settings, [](const Request&, Respond respond) {
     respond(Response{text(std::string(20'000'000, 'x')), {}, false});
   });
@@ -63,7 +63,7 @@ TEST(ServerLimits, ClosesOnAClientThatDoesNotRead) {
 
 TEST(ServerLimits, DoesNotLingerForever) {
   Settings settings = local_settings();
-  settings.linger_timeout = 50ms;
+  settings.limits.linger_timeout = 50ms;
   RunningServer server(settings);
   Client client(server.port());
   client.send(get("/", "Connection: close\r\n"));
@@ -73,7 +73,7 @@ TEST(ServerLimits, DoesNotLingerForever) {
 
 TEST(ServerLimits, TellsWhoComesOverTheLimitAndServesTheRest) {
   Settings settings = local_settings();
-  settings.connections_max = 2;
+  settings.limits.connections_max = 2;
   RunningServer server(settings);
   Client first(server.port());
   auto second = std::make_unique<Client>(server.port());

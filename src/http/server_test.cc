@@ -49,7 +49,7 @@ TEST(Server, SendsNeitherLengthNorBodyWith204And304) {
 
 TEST(Server, AnswersPipelinedRequestsInOrder) {
   Settings settings = local_settings();
-  settings.pipelined_before_yield = 7;
+  settings.limits.pipelined_before_yield = 7;
   RunningServer server(settings);
   Client client(server.port());
   std::string requests;
@@ -296,7 +296,7 @@ TEST(Server, ClosesWhenAResponseAsksForIt) {
 
 TEST(Server, ListensOnSeveralAddresses) {
   Settings settings = local_settings();
-  settings.listen = {"127.0.0.1:0", "localhost:0", "[::]:0"};
+  settings.listen = {{"127.0.0.1:0"}, {"localhost:0"}, {"[::]:0"}};
   RunningServer server(settings);
   EXPECT_GE(server->addresses().size(), 3U);
   for (const std::string& address : server->addresses()) {
@@ -310,7 +310,7 @@ TEST(Server, ListensOnSeveralAddresses) {
 TEST(Server, RefusesToOpenWithoutAUsableAddress) {
   const SystemClock clock;
   EXPECT_FALSE(Server::open({.listen = {}}, echo_path, clock));
-  EXPECT_FALSE(Server::open({.listen = {"nowhere:1"}}, echo_path, clock));
+  EXPECT_FALSE(Server::open({.listen = {{"nowhere:1"}}}, echo_path, clock));
 }
 
 }  // namespace

@@ -31,8 +31,8 @@ inline constexpr auto patience = 10s;
 
 inline Settings local_settings() {
   Settings settings;
-  settings.listen = {"127.0.0.1:0"};
-  settings.sweep_period = 10ms;
+  settings.listen = {{"127.0.0.1:0"}};
+  settings.limits.sweep_period = 10ms;
   return settings;
 }
 

@@ -65,7 +65,7 @@ struct Session::KeepResume {
 Session::Session(SessionShared& shared, net::Socket socket)
     : shared_(shared),
       socket_(std::move(socket)),
-      input_(shared.settings.head_bytes_max + body_window_bytes),
+      input_(shared.limits.head_bytes_max + body_window_bytes),
       since_(shared.clock.now()),
       gate_(std::make_shared<Gate>(Gate{this})) {}
 
@@ -76,8 +76,7 @@ Session::~Session() {
 net::Awaitable<> Session::serve() {
   unsigned answered = 0;  // since the last suspension
   while (!last_) {
-    const HeadOutcome outcome =
-        parse_request_head(input_.view(), judged_, shared_.settings.head_bytes_max, shared_.head);
+    const HeadOutcome outcome = parse_request_head(input_.view(), judged_, shared_.limits.head_bytes_max, shared_.head);
     if (outcome.state == HeadState::rejected) {
       bump(shared_.counters.rejected);
       head_only_ = false;  // not known
@@ -100,7 +99,7 @@ net::Awaitable<> Session::serve() {
     call_handler();
     if (!response_ && !co_await late_response()) co_return;
     if (!answer() && !co_await send_rest()) co_return;
-    if (++answered == shared_.settings.pipelined_before_yield) {
+    if (++answered == shared_.limits.pipelined_before_yield) {
       answered = 0;
       if (!co_await yield()) co_return;
     }
@@ -192,7 +191,7 @@ net::Awaitable<bool> Session::read_more(Phase phase) {
 // The whole body is here before the handler is called: what follows in the input is then the next request.
 net::Awaitable<bool> Session::drain_body() {
   const std::size_t head_size = shared_.head.size;
-  const std::size_t bytes_max = shared_.settings.body_drain_bytes_max;
+  const std::size_t bytes_max = shared_.limits.body_drain_bytes_max;
   const bool chunked = shared_.head.framing == Framing::chunked;
   std::uint64_t length_left = chunked ? 0 : shared_.head.content_length;
   ChunkedDecoder decoder;
@@ -231,7 +230,7 @@ net::Awaitable<bool> Session::drain_body() {
     co_return false;
   }
   // Other connections have used the scratch head meanwhile.
-  const HeadOutcome again = parse_request_head(input_.view(), 0, shared_.settings.head_bytes_max, shared_.head);
+  const HeadOutcome again = parse_request_head(input_.view(), 0, shared_.limits.head_bytes_max, shared_.head);
   assert(again.state == HeadState::complete);
   phase_ = Phase::handler;
   co_return again.state == HeadState::complete;
@@ -348,25 +347,25 @@ void Session::enter(Phase phase) {
 }
 
 void Session::sweep(Instant now) {
-  const Settings& settings = shared_.settings;
+  const Limits& limits = shared_.limits;
   Counters& counters = shared_.counters;
   const Duration spent = now - since_;
   switch (phase_) {
     case Phase::handler: return;  // whoever keeps a Respond has a deadline of its own
     case Phase::idle:
-      if (spent < settings.idle_timeout) return;
+      if (spent < limits.idle_timeout) return;
       bump(counters.idle_timeouts);
       return close();
     case Phase::write:
-      if (spent < settings.write_timeout) return;
+      if (spent < limits.write_timeout) return;
       bump(counters.write_timeouts);
       return close();
     case Phase::linger:
-      if (spent >= settings.linger_timeout) close();
+      if (spent >= limits.linger_timeout) close();
       return;
     case Phase::head:
     case Phase::body:
-      if (spent < settings.head_timeout || timed_out_) return;
+      if (spent < limits.head_timeout || timed_out_) return;
       bump(phase_ == Phase::head ? counters.head_timeouts : counters.body_timeouts);
       timed_out_ = true;  // the coroutine wakes up and answers 408
       net::ErrorCode ignored;

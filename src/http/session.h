@@ -23,9 +23,10 @@ namespace gputach::http {
 // suspensions and leaves `out` empty whenever it suspends, so an idle connection keeps neither.
 struct SessionShared {
   SessionShared(Settings settings_in, Handler handler_in, const Clock& clock_in)
-      : settings(std::move(settings_in)), handler(std::move(handler_in)), clock(clock_in) {}
+      : settings(std::move(settings_in)), limits(settings.limits), handler(std::move(handler_in)), clock(clock_in) {}
 
   const Settings settings;
+  Limits limits;
   const Handler handler;
   const Clock& clock;
   Counters counters;

@@ -24,6 +24,7 @@ class InputBuffer {
 
   // Where to receive; views into the buffer end here. An empty buffer returns to its idle size.
   [[nodiscard]] std::span<char> prepare();
+  void set_bytes_max(std::size_t bytes_max) { bytes_max_ = bytes_max; }  // what is held already stays
   void commit(std::size_t received);
 
   // The first bytes are used up; views into the buffer stay valid.

@@ -6,10 +6,10 @@ namespace gputach::http {
 namespace {
 
 TEST(ListenAddress, ReadsLiteralsAndLocalhost) {
-  EXPECT_EQ(parse_listen_address("127.0.0.1:8080"), (ListenAddress{"127.0.0.1", 8080}));
-  EXPECT_EQ(parse_listen_address("[::]:0"), (ListenAddress{"::", 0}));
-  EXPECT_EQ(parse_listen_address("[fe80::1]:65535"), (ListenAddress{"fe80::1", 65535}));
-  EXPECT_EQ(parse_listen_address("localhost:80"), (ListenAddress{"localhost", 80}));
+  EXPECT_EQ(parse_listen_address("127.0.0.1:8080"), (ListenAddress{ListenKind::tcp, "127.0.0.1", 8080}));
+  EXPECT_EQ(parse_listen_address("[::]:0"), (ListenAddress{ListenKind::tcp, "::", 0}));
+  EXPECT_EQ(parse_listen_address("[fe80::1]:65535"), (ListenAddress{ListenKind::tcp, "fe80::1", 65535}));
+  EXPECT_EQ(parse_listen_address("localhost:80"), (ListenAddress{ListenKind::tcp, "localhost", 80}));
 }
 
 TEST(ListenAddress, RefusesTheRestWithASentence) {

@@ -52,6 +52,13 @@ std::string_view DateLine::line(WallTime now) {
   return line_;
 }
 
+std::string_view DateLine::line(Instant now, const Clock& clock) {
+  if (now < due_) return line_;
+  const WallTime wall = clock.wall();
+  due_ = now + (std::chrono::floor<std::chrono::seconds>(wall) + std::chrono::seconds(1) - wall);
+  return line(wall);
+}
+
 bool may_have_body(int status) {
   return status >= 200 && status != 204 && status != 304;
 }

@@ -19,8 +19,11 @@ namespace gputach::http {
 class DateLine {
  public:
   [[nodiscard]] std::string_view line(WallTime now);
+  // The same, with a look at the wall clock only when a second of `now` has ended.
+  [[nodiscard]] std::string_view line(Instant now, const Clock& clock);
 
  private:
+  Instant due_{};
   std::chrono::sys_seconds second_{std::chrono::seconds(-1)};
   std::string line_;
 };

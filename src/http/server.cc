@@ -1,9 +1,11 @@
 #include "http/server.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <exception>
 #include <list>
@@ -49,7 +51,7 @@ class AsioServer final : public Server {
       : shared_(std::move(settings), std::move(handler), clock) {}
 
   Result<void> listen();
-  const std::vector<std::string>& addresses() const override { return addresses_; }
+  const std::vector<ListenOn>& addresses() const override { return addresses_; }
   void run() override;
   void post(std::move_only_function<void()> work) override;
   void after(std::chrono::milliseconds delay, std::move_only_function<void()> work) override;
@@ -61,12 +63,17 @@ class AsioServer final : public Server {
   struct Listener {
     net::Acceptor acceptor;
     net::Timer backoff;
-    net::Tcp protocol;
+    net::Protocol protocol;
+    ListenKind kind;
+    Entrance entrance;
+    std::string address;
   };
 
   net::Awaitable<> accept_loop(Listener& listener);
   Accepting accept_some(Listener& listener);
-  void start_session(const net::Tcp& protocol, int descriptor);
+  void start_session(const Listener& listener, int descriptor);
+  Result<void> add_listener(ListenSocket& socket, Entrance entrance);
+  Result<void> load_certificate();
   void end_session(std::list<Session>::iterator session, const std::exception_ptr& failure);
   void shed(Listener& listener);
   void arm_sweep();
@@ -77,7 +84,8 @@ class AsioServer final : public Server {
   asio::executor_work_guard<net::Executor> keep_running_{context_.get_executor()};
   std::list<Session> sessions_;
   std::list<Listener> listeners_;
-  std::vector<std::string> addresses_;
+  std::vector<ListenOn> addresses_;
+  std::unique_ptr<TlsCertificate> certificate_;  // null without a tls: address
   net::Timer sweep_timer_{context_};
   net::Timer grace_timer_{context_};
   bool sweep_armed_ = false;
@@ -85,23 +93,39 @@ class AsioServer final : public Server {
 };
 
 Result<void> AsioServer::listen() {
-  for (const auto& [text, entrance] : shared_.settings.listen) {
-    auto sockets = open_listen_sockets(text);
+  for (const ListenOn& wanted : shared_.settings.listen) {
+    auto sockets = open_listen_sockets(wanted.address);
     if (!sockets) return std::unexpected(std::move(sockets.error()));
-    for (ListenSocket& socket : *sockets) {
-      const net::Tcp protocol = socket.family() == AF_INET6 ? net::Tcp::v6() : net::Tcp::v4();
-      Listener& listener = listeners_.emplace_back(net::Acceptor(context_), net::Timer(context_), protocol);
-      net::ErrorCode error;
-      const int descriptor = socket.release();
-      listener.acceptor.assign(protocol, descriptor, error);
-      if (error) {
-        ::close(descriptor);
-        return fail(ErrorCode::io, "cannot listen on " + text + ": " + error.message());
-      }
-      addresses_.push_back(socket.address());
-    }
+    for (ListenSocket& socket : *sockets)
+      if (auto added = add_listener(socket, wanted.entrance); !added) return added;
   }
   if (listeners_.empty()) return fail(ErrorCode::invalid, "there is no address to listen on");
+  return load_certificate();
+}
+
+Result<void> AsioServer::add_listener(ListenSocket& socket, Entrance entrance) {
+  const net::Protocol protocol(socket.family(), socket.family() == AF_UNIX ? 0 : IPPROTO_TCP);
+  Listener& listener = listeners_.emplace_back(net::Acceptor(context_), net::Timer(context_), protocol, socket.kind(),
+                                               entrance, socket.address());
+  net::ErrorCode error;
+  const int descriptor = socket.release();
+  listener.acceptor.assign(protocol, descriptor, error);
+  if (error) {
+    ::close(descriptor);
+    return fail(ErrorCode::io, "cannot listen on " + listener.address + ": " + error.message());
+  }
+  addresses_.push_back({listener.address, entrance});
+  return {};
+}
+
+Result<void> AsioServer::load_certificate() {
+  if (std::ranges::find(listeners_, ListenKind::tls, &Listener::kind) == listeners_.end()) return {};
+  const TlsFiles& files = shared_.settings.tls;
+  if (files.certificate.empty() || files.key.empty())
+    return fail(ErrorCode::invalid, "a tls: address needs a certificate and its key");
+  auto loaded = TlsCertificate::load(files);
+  if (!loaded) return std::unexpected(std::move(loaded.error()));
+  certificate_ = *std::move(loaded);
   return {};
 }
 
@@ -123,13 +147,17 @@ void AsioServer::run() {
 }
 
 void AsioServer::post(std::move_only_function<void()> work) {
-  asio::post(context_, [work = std::move(work)]() mutable { work(); });
+  asio::post(context_, [this, work = std::move(work)]() mutable {
+    const WatchedTurn turn(shared_.watch);
+    work();
+  });
 }
 
 void AsioServer::after(std::chrono::milliseconds delay, std::move_only_function<void()> work) {
   auto timer = std::make_unique<net::Timer>(context_, delay);
   net::Timer& waiting = *timer;
-  waiting.async_wait([timer = std::move(timer), work = std::move(work)](net::ErrorCode error) mutable {
+  waiting.async_wait([this, timer = std::move(timer), work = std::move(work)](net::ErrorCode error) mutable {
+    const WatchedTurn turn(shared_.watch);
     if (!error) work();
   });
 }
@@ -158,10 +186,11 @@ net::Awaitable<> AsioServer::accept_loop(Listener& listener) {
 }
 
 Accepting AsioServer::accept_some(Listener& listener) {
+  const WatchedTurn turn(shared_.watch);
   for (int i = 0; i < accepted_before_yield; ++i) {
     const int descriptor = ::accept4(listener.acceptor.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (descriptor >= 0) {
-      start_session(listener.protocol, descriptor);
+      start_session(listener, descriptor);
       continue;
     }
     switch (errno) {
@@ -176,10 +205,10 @@ Accepting AsioServer::accept_some(Listener& listener) {
   return Accepting::more;
 }
 
-void AsioServer::start_session(const net::Tcp& protocol, int descriptor) {
+void AsioServer::start_session(const Listener& listener, int descriptor) {
   net::Socket socket(context_);
   net::ErrorCode error;
-  if (!socket.assign(protocol, descriptor, error)) socket.non_blocking(true, error);
+  if (!socket.assign(listener.protocol, descriptor, error)) socket.non_blocking(true, error);
   if (error) {
     bump(shared_.counters.accept_failures);
     if (!socket.is_open()) ::close(descriptor);
@@ -189,7 +218,10 @@ void AsioServer::start_session(const net::Tcp& protocol, int descriptor) {
   const bool over = sessions_.size() >= shared_.limits.connections_max;
   if (over) bump(shared_.counters.refused);
   if (sessions_.size() >= shared_.limits.connections_max + refusals_max) return;
-  const auto session = sessions_.emplace(sessions_.end(), shared_, std::move(socket));
+  Session::Arrival arrival{std::move(socket), nullptr, listener.entrance};
+  if (listener.kind == ListenKind::tls)
+    arrival.tls = certificate_->channel(descriptor, shared_.watch.now(), shared_.counters);
+  const auto session = sessions_.emplace(sessions_.end(), shared_, std::move(arrival));
   bump(shared_.counters.active);
   try {
     asio::co_spawn(context_, over ? session->refuse() : session->serve(),
@@ -216,7 +248,7 @@ void AsioServer::end_session(std::list<Session>::iterator session, const std::ex
 void AsioServer::shed(Listener& listener) {
   const Content content = error_content(503, "too many connections");
   std::string bytes;
-  append_response_head(bytes, content, "Retry-After: 1\r\n", shared_.date.line(shared_.clock.wall()),
+  append_response_head(bytes, content, "Retry-After: 1\r\n", shared_.date.line(shared_.clock.now(), shared_.clock),
                        AfterResponse::close);
   bytes += content.body;
   for (int i = 0; i < accepted_before_yield; ++i) {
@@ -244,8 +276,8 @@ void AsioServer::arm_sweep() {
   sweep_timer_.async_wait([this](net::ErrorCode error) {
     sweep_armed_ = false;
     if (error) return;
-    const Instant now = shared_.clock.now();
-    for (Session& session : sessions_) session.sweep(now);
+    const WatchedTurn turn(shared_.watch);
+    for (Session& session : sessions_) session.sweep(shared_.watch.now());
     arm_sweep();
   });
 }
@@ -256,6 +288,7 @@ void AsioServer::begin_stop(std::chrono::milliseconds grace) {
     net::ErrorCode ignored;
     listener.acceptor.close(ignored);
     listener.backoff.cancel();
+    remove_listen_file(listener.address);
   }
   if (sessions_.empty()) return context_.stop();
   for (Session& session : sessions_) session.stop();

@@ -75,8 +75,8 @@ class Server {
   [[nodiscard]] static Result<std::unique_ptr<Server>> open(Settings settings, Handler handler, const Clock& clock);
   virtual ~Server() = default;
 
-  // Addresses with the ports really bound, e.g. "127.0.0.1:43211".
-  [[nodiscard]] virtual const std::vector<std::string>& addresses() const = 0;
+  // With the ports really bound, e.g. "127.0.0.1:43211".
+  [[nodiscard]] virtual const std::vector<ListenOn>& addresses() const = 0;
 
   // Serves until stop(); returns when every connection has ended, or `stop`'s grace is over.
   virtual void run() = 0;

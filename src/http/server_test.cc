@@ -299,7 +299,7 @@ TEST(Server, ListensOnSeveralAddresses) {
   settings.listen = {{"127.0.0.1:0"}, {"localhost:0"}, {"[::]:0"}};
   RunningServer server(settings);
   EXPECT_GE(server->addresses().size(), 3U);
-  for (const std::string& address : server->addresses()) {
+  for (const auto& [address, entrance] : server->addresses()) {
     if (address.starts_with("[::1]")) continue;
     Client client(static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))));
     client.send(get("/here"));

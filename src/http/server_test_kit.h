@@ -62,7 +62,7 @@ class RunningServer {
   Server* operator->() { return server_.get(); }
 
   [[nodiscard]] std::uint16_t port() const {
-    const std::string& address = server_->addresses().front();
+    const std::string& address = server_->addresses().front().address;
     return static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1)));
   }
 

@@ -9,16 +9,15 @@
 
 #include "base/log.h"
 #include "http/chunked.h"
+#include "http/listen_socket.h"
 
 namespace gputach::http {
 namespace {
 
 namespace asio = net::asio;
 
-constexpr std::size_t body_window_bytes = 1024;           // beside a head of full size
 constexpr std::size_t copied_body_bytes_max = 16 * 1024;  // a larger body is sent from its Content, without a copy
 constexpr std::size_t gathered_bytes_max = 64 * 1024;     // pipelined answers in one send
-constexpr std::size_t linger_bytes_max = 256 * 1024;      // what a client may still send after the last answer
 
 constexpr HeadError no_error{0, {}};
 constexpr HeadError timed_out_error{408, "the request took too long to arrive"};
@@ -30,6 +29,20 @@ Response error_response(int status, std::string_view sentence, std::string_view 
 }
 
 }  // namespace
+
+// A turn of the io thread that begins here and ends when the coroutine does; waits in between end it for a while.
+class Session::Awake {
+ public:
+  explicit Awake(Session& session) : session_(session) { session_.wake(); }
+  ~Awake() {
+    if (session_.awake_) session_.rest(session_.phase_);
+  }
+  Awake(const Awake&) = delete;
+  Awake& operator=(const Awake&) = delete;
+
+ private:
+  Session& session_;
+};
 
 // The callable behind a Respond. Whoever destroys it unused has forgotten a client: 500.
 class Session::Responder {
@@ -62,25 +75,31 @@ struct Session::KeepResume {
   }
 };
 
-Session::Session(SessionShared& shared, net::Socket socket)
+Session::Session(SessionShared& shared, Arrival arrival)
     : shared_(shared),
-      socket_(std::move(socket)),
-      input_(shared.limits.head_bytes_max + body_window_bytes),
-      since_(shared.clock.now()),
-      gate_(std::make_shared<Gate>(Gate{this})) {}
+      socket_(std::move(arrival.socket)),
+      tls_(std::move(arrival.tls)),
+      input_(shared.limits.head_bytes_max),
+      since_(shared.watch.now()),
+      entrance_(arrival.entrance),
+      gate_(std::make_shared<Gate>(Gate{this})) {
+  if (!shared.settings.observe) return;
+  log_ = std::make_unique<ExchangeLog>(shared.settings.observe, shared.ids, peer_address(socket_.native_handle()),
+                                       entrance_);
+}
 
 Session::~Session() {
   gate_->session = nullptr;
 }
 
 net::Awaitable<> Session::serve() {
+  const Awake awake(*this);
+  if (tls_ != nullptr && !co_await handshake()) co_return;
   unsigned answered = 0;  // since the last suspension
   while (!last_) {
     const HeadOutcome outcome = parse_request_head(input_.view(), judged_, shared_.limits.head_bytes_max, shared_.head);
     if (outcome.state == HeadState::rejected) {
-      bump(shared_.counters.rejected);
-      head_only_ = false;  // not known
-      reject(outcome.error);
+      reject_head(outcome.error);
       break;
     }
     if (outcome.state == HeadState::need_more) {
@@ -90,8 +109,7 @@ net::Awaitable<> Session::serve() {
       const bool received = co_await read_more(input_.empty() ? Phase::idle : Phase::head);
       if (received) continue;
       if (!timed_out_) co_return;
-      head_only_ = false;
-      reject(timed_out_error);
+      reject_head(timed_out_error);
       break;
     }
     begin_exchange();
@@ -99,7 +117,7 @@ net::Awaitable<> Session::serve() {
     call_handler();
     if (!response_ && !co_await late_response()) co_return;
     if (!answer() && !co_await send_rest()) co_return;
-    if (++answered == shared_.limits.pipelined_before_yield) {
+    if (++answered >= shared_.limits.pipelined_before_yield) {
       answered = 0;
       if (!co_await yield()) co_return;
     }
@@ -108,6 +126,8 @@ net::Awaitable<> Session::serve() {
 }
 
 net::Awaitable<> Session::refuse() {
+  const Awake awake(*this);
+  if (tls_ != nullptr && !co_await handshake()) co_return;
   response_ = error_response(503, "too many connections", "Retry-After: 1\r\n");
   co_await send_and_linger();
 }
@@ -117,11 +137,18 @@ void Session::begin_exchange() {
   phase_ = Phase::handler;
   head_only_ = shared_.head.request.method == "HEAD";
   last_ = !shared_.head.keep_alive;
+  ++served_;
+  if (const auto max = shared_.limits.requests_per_connection_max; max != 0 && served_ >= max && !last_) {
+    bump(shared_.counters.used_up);
+    last_ = true;
+  }
+  if (log_ != nullptr) log_->begin(shared_.head.request, shared_.watch.now());
 }
 
 void Session::call_handler() {
   response_.reset();
   dropped_ = false;
+  shared_.head.request.entrance = entrance_;
   try {
     shared_.handler(shared_.head.request, Responder(gate_));
   } catch (const std::exception& error) {
@@ -160,32 +187,24 @@ void Session::resume() {
 
 net::Awaitable<bool> Session::late_response() {
   if (!flush() && !co_await send_rest()) co_return false;
-  phase_ = Phase::handler;
   if (!response_) {
     const KeepResume keep_resume{this};
     const net::UseAwaitable token;
+    rest(Phase::handler);
     co_await asio::async_initiate<const net::UseAwaitable, void()>(keep_resume, token);
+    wake();
   }
   co_return !aborted_;
 }
 
 net::Awaitable<bool> Session::yield() {
   if (!flush() && !co_await send_rest()) co_return false;
+  bump(shared_.counters.yields);
   const net::UseAwaitable token;
+  rest(Phase::handler);
   co_await asio::post(socket_.get_executor(), token);
+  wake();
   co_return !aborted_;
-}
-
-net::Awaitable<bool> Session::read_more(Phase phase) {
-  if (!flush() && !co_await send_rest()) co_return false;
-  enter(phase);
-  const std::span<char> space = input_.prepare();
-  if (space.empty()) co_return false;
-  const asio::mutable_buffer buffer(space.data(), space.size());
-  const auto received = co_await socket_.async_read_some(buffer, net::use_tuple);
-  if (std::get<0>(received) || timed_out_ || aborted_) co_return false;
-  input_.commit(std::get<1>(received));
-  co_return true;
 }
 
 // The whole body is here before the handler is called: what follows in the input is then the next request.
@@ -226,14 +245,23 @@ net::Awaitable<bool> Session::drain_body() {
   }
   if (error.status != 0) {
     if (!timed_out_) bump(shared_.counters.rejected);
+    if (error.status == body_too_large_error.status) bump(shared_.counters.bodies_too_large);
     reject(error);
     co_return false;
   }
   // Other connections have used the scratch head meanwhile.
-  const HeadOutcome again = parse_request_head(input_.view(), 0, shared_.limits.head_bytes_max, shared_.head);
+  const HeadOutcome again = parse_request_head(input_.view(), 0, head_size, shared_.head);
   assert(again.state == HeadState::complete);
   phase_ = Phase::handler;
   co_return again.state == HeadState::complete;
+}
+
+void Session::reject_head(HeadError error) {
+  bump(shared_.counters.rejected);
+  if (error.status == 431 || error.status == 414) bump(shared_.counters.heads_too_large);
+  if (log_ != nullptr) log_->begin_rejected(shared_.watch.now());
+  head_only_ = false;  // not known
+  reject(error);
 }
 
 void Session::reject(HeadError error) {
@@ -247,8 +275,10 @@ bool Session::answer() {
   assert(content.status >= 200 && content.status <= 599);
   last_ = last_ || response_->close || shared_.stopping;
   bump(shared_.counters.responses[static_cast<std::size_t>(content.status / 100) % 6]);
-  append_response_head(shared_.out, content, response_->extra_fields, shared_.date.line(shared_.clock.wall()),
+  append_response_head(shared_.out, content, response_->extra_fields,
+                       shared_.date.line(shared_.watch.now(), shared_.clock),
                        last_ ? AfterResponse::close : AfterResponse::keep_alive);
+  if (log_ != nullptr) log_answer(content);
   std::shared_ptr<const Content> body_by_reference;
   if (!head_only_ && may_have_body(content.status)) {
     if (content.body.size() > copied_body_bytes_max) {
@@ -264,133 +294,11 @@ bool Session::answer() {
   return true;
 }
 
-bool Session::flush() {
-  return send(nullptr);
-}
-
-bool Session::send(std::shared_ptr<const Content> body_by_reference) {
-  assert(rest_.empty() && rest_body_ == nullptr);
-  const std::size_t body_size = body_by_reference == nullptr ? 0 : body_by_reference->body.size();
-  if (shared_.out.empty() && body_size == 0) return true;
-  const std::array buffers{
-      asio::const_buffer(shared_.out.data(), shared_.out.size()),
-      asio::const_buffer(body_size == 0 ? nullptr : body_by_reference->body.data(), body_size),
-  };
-  net::ErrorCode error;
-  const std::size_t sent = body_size == 0 ? socket_.write_some(buffers[0], error) : socket_.write_some(buffers, error);
-  broken_ = error && error != asio::error::would_block;
-  const bool all = sent == shared_.out.size() + body_size;
-  if (!all && !broken_) keep_rest(sent, std::move(body_by_reference));
-  shared_.out.clear();
-  return all;
-}
-
-void Session::keep_rest(std::size_t sent, std::shared_ptr<const Content> body_by_reference) {
-  const std::size_t from_out = std::min(sent, shared_.out.size());
-  rest_.assign(shared_.out, from_out);
-  rest_body_ = std::move(body_by_reference);
-  rest_body_at_ = sent - from_out;
-}
-
-net::Awaitable<bool> Session::send_rest() {
-  if (broken_) co_return false;
-  enter(Phase::write);
-  std::size_t rest_at = 0;
-  for (;;) {
-    const std::string_view head = std::string_view(rest_).substr(rest_at);
-    const std::string_view body =
-        rest_body_ == nullptr ? std::string_view{} : std::string_view(rest_body_->body).substr(rest_body_at_);
-    if (head.empty() && body.empty()) break;
-    const std::array buffers{asio::const_buffer(head.data(), head.size()),
-                             asio::const_buffer(body.data(), body.size())};
-    const auto written = co_await socket_.async_write_some(buffers, net::use_tuple);
-    if (std::get<0>(written) || aborted_) co_return false;
-    const std::size_t of_head = std::min(std::get<1>(written), head.size());
-    rest_at += of_head;
-    rest_body_at_ += std::get<1>(written) - of_head;
-    since_ = shared_.clock.now();
-  }
-  std::string().swap(rest_);  // an idle connection keeps little
-  rest_body_.reset();
-  co_return true;
-}
-
-// Closing with unread input makes the kernel send a reset, which may destroy the answer on its way (RFC 9112 section
-// 9.6). So: half-close, read a bounded while until the client closes, and only then close.
-net::Awaitable<> Session::send_and_linger() {
-  if (response_ && !answer() && !co_await send_rest()) co_return;
-  if (!flush() && !co_await send_rest()) co_return;
-  net::ErrorCode ignored;
-  socket_.shutdown(net::Socket::shutdown_send, ignored);
-  for (std::size_t read = 0; read < linger_bytes_max && !shared_.stopping; read += input_.view().size()) {
-    input_.clear();
-    if (!co_await read_more(Phase::linger)) break;
-  }
-  drop_input();
-  close();
-}
-
-void Session::drop_input() {
-  input_.clear();
-  const std::span<char> space = input_.prepare();
-  net::ErrorCode error;
-  std::size_t read = 0;
-  while (!error && read < linger_bytes_max) {
-    read += socket_.read_some(asio::mutable_buffer(space.data(), space.size()), error);
-  }
-}
-
-void Session::enter(Phase phase) {
-  if (phase_ == phase) return;
-  phase_ = phase;
-  since_ = shared_.clock.now();
-}
-
-void Session::sweep(Instant now) {
-  const Limits& limits = shared_.limits;
-  Counters& counters = shared_.counters;
-  const Duration spent = now - since_;
-  switch (phase_) {
-    case Phase::handler: return;  // whoever keeps a Respond has a deadline of its own
-    case Phase::idle:
-      if (spent < limits.idle_timeout) return;
-      bump(counters.idle_timeouts);
-      return close();
-    case Phase::write:
-      if (spent < limits.write_timeout) return;
-      bump(counters.write_timeouts);
-      return close();
-    case Phase::linger:
-      if (spent >= limits.linger_timeout) close();
-      return;
-    case Phase::head:
-    case Phase::body:
-      if (spent < limits.head_timeout || timed_out_) return;
-      bump(phase_ == Phase::head ? counters.head_timeouts : counters.body_timeouts);
-      timed_out_ = true;  // the coroutine wakes up and answers 408
-      net::ErrorCode ignored;
-      socket_.cancel(ignored);
-      return;
-  }
-}
-
-void Session::stop() {
-  if (phase_ == Phase::idle) return close();
-  if (phase_ == Phase::linger) {
-    net::ErrorCode ignored;
-    socket_.cancel(ignored);
-  }
-}
-
-void Session::abort() {
-  aborted_ = true;
-  close();
-  resume();
-}
-
-void Session::close() {
-  net::ErrorCode ignored;
-  socket_.close(ignored);
+// The head is complete in `out`: the id takes its place before the empty line at its end.
+void Session::log_answer(const Content& content) {
+  shared_.out.insert(shared_.out.size() - 2, log_->id_field());
+  const bool has_body = !head_only_ && may_have_body(content.status);
+  log_->end(content.status, has_body ? content.body.size() : 0, shared_.clock.now());
 }
 
 }  // namespace gputach::http

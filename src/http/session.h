@@ -11,11 +11,14 @@
 #include <string>
 #include <string_view>
 
+#include "http/exchange_log.h"
 #include "http/input_buffer.h"
+#include "http/loop_watch.h"
 #include "http/net.h"
 #include "http/request_head.h"
 #include "http/response_head.h"
 #include "http/server.h"
+#include "http/tls.h"
 
 namespace gputach::http {
 
@@ -30,15 +33,24 @@ struct SessionShared {
   const Handler handler;
   const Clock& clock;
   Counters counters;
+  LoopWatch watch{clock, counters.stalls};
   RequestHead head;
   std::string out;
   DateLine date;
+  RequestIds ids;
   bool stopping = false;
 };
 
 class Session {
  public:
-  Session(SessionShared& shared, net::Socket socket);
+  // What comes with a connection. `tls` is null for plain bytes.
+  struct Arrival {
+    net::Socket socket;
+    std::unique_ptr<TlsChannel> tls;
+    Entrance entrance = Entrance::common;
+  };
+
+  Session(SessionShared& shared, Arrival arrival);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -52,7 +64,7 @@ class Session {
   void abort();             // close whatever happens
 
  private:
-  enum class Phase : unsigned char { idle, head, body, handler, write, linger };
+  enum class Phase : unsigned char { handshake, idle, head, body, handler, write, linger };
 
   // What a Respond holds, so that it may outlive its session.
   struct Gate {
@@ -60,9 +72,13 @@ class Session {
   };
   class Responder;
   struct KeepResume;
+  class Awake;
 
   // These do I/O and may suspend. False: the connection is finished, and the reason is known.
+  net::Awaitable<bool> handshake();
   net::Awaitable<bool> read_more(Phase phase);
+  net::Awaitable<bool> read_more_tls(std::span<char> space);
+  net::Awaitable<bool> wait(TlsState wanted);
   net::Awaitable<bool> drain_body();
   net::Awaitable<bool> late_response();
   net::Awaitable<bool> send_rest();
@@ -70,6 +86,7 @@ class Session {
   net::Awaitable<> send_and_linger();
 
   void begin_exchange();
+  void reject_head(HeadError error);
   void reject(HeadError error);  // response_ becomes the last answer
   void call_handler();
   void request_dropped();
@@ -82,20 +99,32 @@ class Session {
   [[nodiscard]] bool flush();
   [[nodiscard]] bool send(std::shared_ptr<const Content> body_by_reference);
   void keep_rest(std::size_t sent, std::shared_ptr<const Content> body_by_reference);
+  [[nodiscard]] std::size_t write_some(std::string_view first, std::string_view second);
+  [[nodiscard]] std::size_t write_some_tls(std::string_view first, std::string_view second);
+  void log_answer(const Content& content);
+  // Around every co_await that waits for an event: `rest` before it, `wake` after it.
+  void rest(Phase phase);
   void enter(Phase phase);
+  void wake();
   void drop_input();
   void close();
 
   SessionShared& shared_;
   net::Socket socket_;
+  std::unique_ptr<TlsChannel> tls_;
+  std::unique_ptr<ExchangeLog> log_;  // null when nobody observes
   InputBuffer input_;
+  std::uint64_t served_ = 0;
   std::size_t judged_ = 0;  // bytes of input_ known to be no whole head
 
   Instant since_{};
   Phase phase_ = Phase::idle;
+  Entrance entrance_;
+  bool awake_ = false;
   bool timed_out_ = false;
   bool aborted_ = false;
-  bool broken_ = false;  // a send failed
+  bool broken_ = false;                          // a send failed
+  TlsState write_wants_ = TlsState::want_write;  // what a send that could not go on waits for
 
   // The request in progress.
   bool head_only_ = false;  // HEAD: the answer has no body

@@ -175,6 +175,7 @@ Result<ListenAddress> parse_listen_address(std::string_view text) {
   const bool bracketed = host.size() > 2 && host.starts_with('[') && host.ends_with(']');
   if (bracketed) host = host.substr(1, host.size() - 2);
   address.host = host;
+  if (host.find('\0') != std::string_view::npos) return refuse("holds a NUL");
   if (host == "localhost" && !bracketed) return address;
   const SocketAddress literal = socket_address(address.host, address.port);
   if (literal.size == 0) return refuse("names no IP address and is not localhost");

@@ -10,12 +10,36 @@ TEST(ListenAddress, ReadsLiteralsAndLocalhost) {
   EXPECT_EQ(parse_listen_address("[::]:0"), (ListenAddress{ListenKind::tcp, "::", 0}));
   EXPECT_EQ(parse_listen_address("[fe80::1]:65535"), (ListenAddress{ListenKind::tcp, "fe80::1", 65535}));
   EXPECT_EQ(parse_listen_address("localhost:80"), (ListenAddress{ListenKind::tcp, "localhost", 80}));
+  EXPECT_EQ(parse_listen_address("tls:[::1]:443"), (ListenAddress{ListenKind::tls, "::1", 443}));
+  EXPECT_EQ(parse_listen_address("unix:/run/a:1"), (ListenAddress{ListenKind::unix_socket, "/run/a:1", 0}));
+  EXPECT_EQ(parse_listen_address("unix:@a"), (ListenAddress{ListenKind::unix_socket, "@a", 0}));
 }
 
 TEST(ListenAddress, RefusesTheRestWithASentence) {
-  for (const char* text :
-       {"", "8080", ":8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:80x", "::1:80",
-        "[127.0.0.1]:80", "[::1]", "[]:80", "example.com:80", "[localhost]:80", "256.0.0.1:80", "127.1:80"}) {
+  for (const char* text : {"",
+                           "8080",
+                           ":8080",
+                           "127.0.0.1",
+                           "127.0.0.1:",
+                           "127.0.0.1:65536",
+                           "127.0.0.1:-1",
+                           "127.0.0.1:80x",
+                           "::1:80",
+                           "[127.0.0.1]:80",
+                           "[::1]",
+                           "[]:80",
+                           "example.com:80",
+                           "[localhost]:80",
+                           "256.0.0.1:80",
+                           "127.1:80",
+                           "tls:",
+                           "tls:unix:/a",
+                           "tls:8443",
+                           "unix:",
+                           "unix:a",
+                           "unix:/",
+                           "unix:@",
+                           "http:1"}) {
     const auto address = parse_listen_address(text);
     ASSERT_FALSE(address) << text;
     EXPECT_EQ(address.error().code, ErrorCode::invalid);
@@ -41,6 +65,11 @@ TEST(ListenSocket, SaysWhichAddressCouldNotBeHad) {
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, ErrorCode::io);
   EXPECT_EQ(second.error().context, "cannot listen on " + taken + ": Address already in use");
+}
+
+TEST(ListenAddress, BoundsThePathOfAUnixSocket) {
+  EXPECT_TRUE(parse_listen_address("unix:/" + std::string(106, 'x')));
+  EXPECT_FALSE(parse_listen_address("unix:/" + std::string(107, 'x')));
 }
 
 TEST(ListenSocket, OpensTheWildcardWithOrWithoutIpv6) {

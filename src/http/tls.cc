@@ -37,7 +37,7 @@ int no_passphrase(char* /*buffer*/, int /*size*/, int /*for_writing*/, void* /*u
 // HTTP/1.1, whatever else is offered; a client that offers only others is told so (RFC 7301 section 3.2).
 int select_protocol(SSL* /*ssl*/, const unsigned char** chosen, unsigned char* size, const unsigned char* offered,
                     unsigned offered_size, void* /*unused*/) {
-  constexpr std::array<unsigned char, 9> ours = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+  static constexpr std::array<unsigned char, 9> ours = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
   unsigned char* selected = nullptr;
   const int outcome = SSL_select_next_proto(&selected, size, ours.data(), ours.size(), offered, offered_size);
   *chosen = selected;

@@ -77,15 +77,14 @@ struct Session::KeepResume {
 
 Session::Session(SessionShared& shared, Arrival arrival)
     : shared_(shared),
-      socket_(std::move(arrival.socket)),
-      tls_(std::move(arrival.tls)),
+      link_(std::move(arrival.socket), std::move(arrival.tls)),
       input_(shared.limits.head_bytes_max),
       since_(shared.watch.now()),
       entrance_(arrival.entrance),
       gate_(std::make_shared<Gate>(Gate{this})) {
   if (!shared.settings.observe) return;
-  log_ = std::make_unique<ExchangeLog>(shared.settings.observe, shared.ids, peer_address(socket_.native_handle()),
-                                       entrance_);
+  log_ = std::make_unique<ExchangeLog>(shared.settings.observe, shared.ids,
+                                       peer_address(link_.socket().native_handle()), entrance_);
 }
 
 Session::~Session() {
@@ -94,7 +93,7 @@ Session::~Session() {
 
 net::Awaitable<> Session::serve() {
   const Awake awake(*this);
-  if (tls_ != nullptr && !co_await handshake()) co_return;
+  if (link_.is_tls() && !co_await handshake()) co_return;
   unsigned answered = 0;  // since the last suspension
   while (!last_) {
     const HeadOutcome outcome = parse_request_head(input_.view(), judged_, shared_.limits.head_bytes_max, shared_.head);
@@ -127,7 +126,7 @@ net::Awaitable<> Session::serve() {
 
 net::Awaitable<> Session::refuse() {
   const Awake awake(*this);
-  if (tls_ != nullptr && !co_await handshake()) co_return;
+  if (link_.is_tls() && !co_await handshake()) co_return;
   response_ = error_response(503, "too many connections", "Retry-After: 1\r\n");
   co_await send_and_linger();
 }
@@ -181,7 +180,7 @@ void Session::deliver(Response response) {
 // Posted, not called: the caller may be in the middle of answering a thousand of us.
 void Session::resume() {
   if (!resume_) return;
-  asio::post(socket_.get_executor(), *std::move(resume_));
+  asio::post(link_.socket().get_executor(), *std::move(resume_));
   resume_.reset();
 }
 
@@ -202,7 +201,7 @@ net::Awaitable<bool> Session::yield() {
   bump(shared_.counters.yields);
   const net::UseAwaitable token;
   rest(Phase::handler);
-  co_await asio::post(socket_.get_executor(), token);
+  co_await asio::post(link_.socket().get_executor(), token);
   wake();
   co_return !aborted_;
 }

@@ -13,12 +13,12 @@
 
 #include "http/exchange_log.h"
 #include "http/input_buffer.h"
+#include "http/link.h"
 #include "http/loop_watch.h"
 #include "http/net.h"
 #include "http/request_head.h"
 #include "http/response_head.h"
 #include "http/server.h"
-#include "http/tls.h"
 
 namespace gputach::http {
 
@@ -99,8 +99,6 @@ class Session {
   [[nodiscard]] bool flush();
   [[nodiscard]] bool send(std::shared_ptr<const Content> body_by_reference);
   void keep_rest(std::size_t sent, std::shared_ptr<const Content> body_by_reference);
-  [[nodiscard]] std::size_t write_some(std::string_view first, std::string_view second);
-  [[nodiscard]] std::size_t write_some_tls(std::string_view first, std::string_view second);
   void log_answer(const Content& content);
   // Around every co_await that waits for an event: `rest` before it, `wake` after it.
   void rest(Phase phase);
@@ -110,8 +108,7 @@ class Session {
   void close();
 
   SessionShared& shared_;
-  net::Socket socket_;
-  std::unique_ptr<TlsChannel> tls_;
+  Link link_;
   std::unique_ptr<ExchangeLog> log_;  // null when nobody observes
   InputBuffer input_;
   std::uint64_t served_ = 0;
@@ -123,8 +120,6 @@ class Session {
   bool awake_ = false;
   bool timed_out_ = false;
   bool aborted_ = false;
-  bool broken_ = false;                          // a send failed
-  TlsState write_wants_ = TlsState::want_write;  // what a send that could not go on waits for
 
   // The request in progress.
   bool head_only_ = false;  // HEAD: the answer has no body

@@ -1,6 +1,5 @@
 // The half of a session that moves bytes: reading, sending, waiting, closing, and what has taken too long.
 #include <algorithm>
-#include <array>
 #include <cassert>
 #include <tuple>
 #include <utility>
@@ -37,7 +36,7 @@ void Session::enter(Phase phase) {
 net::Awaitable<bool> Session::wait(TlsState wanted) {
   const auto event = wanted == TlsState::want_read ? net::Socket::wait_read : net::Socket::wait_write;
   rest(phase_);
-  const auto waited = co_await socket_.async_wait(event, net::use_tuple);
+  const auto waited = co_await link_.socket().async_wait(event, net::use_tuple);
   wake();
   co_return !std::get<0>(waited) && !timed_out_ && !aborted_;
 }
@@ -45,7 +44,7 @@ net::Awaitable<bool> Session::wait(TlsState wanted) {
 net::Awaitable<bool> Session::handshake() {
   phase_ = Phase::handshake;
   for (;;) {
-    const TlsState state = tls_->handshake();
+    const TlsState state = link_.tls()->handshake();
     if (state == TlsState::done) break;
     const bool more = state == TlsState::want_read || state == TlsState::want_write;
     if (more && co_await wait(state)) continue;
@@ -61,14 +60,14 @@ net::Awaitable<bool> Session::read_more(Phase phase) {
   input_.set_bytes_max(shared_.limits.head_bytes_max + body_window_bytes);
   const std::span<char> space = input_.prepare();
   if (space.empty()) co_return false;
-  if (tls_ != nullptr) {
+  if (link_.is_tls()) {
     enter(phase);
     const bool received = co_await read_more_tls(space);
     co_return received;
   }
   const asio::mutable_buffer buffer(space.data(), space.size());
   rest(phase);
-  const auto received = co_await socket_.async_read_some(buffer, net::use_tuple);
+  const auto received = co_await link_.socket().async_read_some(buffer, net::use_tuple);
   wake();
   if (std::get<0>(received) || timed_out_ || aborted_) co_return false;
   input_.commit(std::get<1>(received));
@@ -77,7 +76,7 @@ net::Awaitable<bool> Session::read_more(Phase phase) {
 
 net::Awaitable<bool> Session::read_more_tls(std::span<char> space) {
   for (;;) {
-    const TlsChannel::Moved moved = tls_->read(space);
+    const TlsChannel::Moved moved = link_.tls()->read(space);
     if (moved.state == TlsState::done) {
       input_.commit(moved.bytes);
       co_return true;
@@ -95,37 +94,11 @@ bool Session::send(std::shared_ptr<const Content> body_by_reference) {
   assert(rest_.empty() && rest_body_ == nullptr);
   const std::string_view body = body_by_reference == nullptr ? std::string_view{} : body_by_reference->body;
   if (shared_.out.empty() && body.empty()) return true;
-  const std::size_t sent = write_some(shared_.out, body);
+  const std::size_t sent = link_.write_some(shared_.out, body);
   const bool all = sent == shared_.out.size() + body.size();
-  if (!all && !broken_) keep_rest(sent, std::move(body_by_reference));
+  if (!all && !link_.broken()) keep_rest(sent, std::move(body_by_reference));
   shared_.out.clear();
   return all;
-}
-
-// Sends what the kernel takes at once. Less than all of it: it is full (write_wants_ says what it waits for), or
-// broken.
-std::size_t Session::write_some(std::string_view first, std::string_view second) {
-  if (tls_ != nullptr) return write_some_tls(first, second);
-  const std::array buffers{asio::const_buffer(first.data(), first.size()),
-                           asio::const_buffer(second.data(), second.size())};
-  net::ErrorCode error;
-  const std::size_t sent = second.empty() ? socket_.write_some(buffers[0], error) : socket_.write_some(buffers, error);
-  broken_ = error && error != asio::error::would_block;
-  return sent;
-}
-
-std::size_t Session::write_some_tls(std::string_view first, std::string_view second) {
-  std::size_t sent = 0;
-  while (sent < first.size() + second.size()) {
-    const std::string_view next = sent < first.size() ? first.substr(sent) : second.substr(sent - first.size());
-    const TlsChannel::Moved moved = tls_->write(next);
-    sent += moved.bytes;
-    if (moved.state == TlsState::done) continue;
-    broken_ = moved.state == TlsState::failed || moved.state == TlsState::closed;
-    write_wants_ = moved.state;
-    break;
-  }
-  return sent;
 }
 
 void Session::keep_rest(std::size_t sent, std::shared_ptr<const Content> body_by_reference) {
@@ -136,17 +109,17 @@ void Session::keep_rest(std::size_t sent, std::shared_ptr<const Content> body_by
 }
 
 net::Awaitable<bool> Session::send_rest() {
-  if (broken_) co_return false;
+  if (link_.broken()) co_return false;
   phase_ = Phase::write;
   since_ = shared_.watch.now();
   std::size_t rest_at = 0;
   for (;;) {
-    if (!co_await wait(write_wants_)) co_return false;
+    if (!co_await wait(link_.write_wants())) co_return false;
     const std::string_view head = std::string_view(rest_).substr(rest_at);
     const std::string_view body =
         rest_body_ == nullptr ? std::string_view{} : std::string_view(rest_body_->body).substr(rest_body_at_);
-    const std::size_t sent = write_some(head, body);
-    if (broken_) co_return false;
+    const std::size_t sent = link_.write_some(head, body);
+    if (link_.broken()) co_return false;
     if (sent == head.size() + body.size()) break;
     const std::size_t of_head = std::min(sent, head.size());
     rest_at += of_head;
@@ -163,9 +136,7 @@ net::Awaitable<bool> Session::send_rest() {
 net::Awaitable<> Session::send_and_linger() {
   if (response_ && !answer() && !co_await send_rest()) co_return;
   if (!flush() && !co_await send_rest()) co_return;
-  if (tls_ != nullptr) tls_->shutdown();
-  net::ErrorCode ignored;
-  socket_.shutdown(net::Socket::shutdown_send, ignored);
+  link_.shut_down_sending();
   for (std::size_t read = 0; read < linger_bytes_max && !shared_.stopping; read += input_.view().size()) {
     input_.clear();
     if (!co_await read_more(Phase::linger)) break;
@@ -180,7 +151,7 @@ void Session::drop_input() {
   net::ErrorCode error;
   std::size_t read = 0;
   while (!error && read < linger_bytes_max) {
-    read += socket_.read_some(asio::mutable_buffer(space.data(), space.size()), error);
+    read += link_.socket().read_some(asio::mutable_buffer(space.data(), space.size()), error);
   }
 }
 
@@ -209,18 +180,14 @@ void Session::sweep(Instant now) {
       if (spent < limits.head_timeout || timed_out_) return;
       bump(phase_ == Phase::head ? counters.head_timeouts : counters.body_timeouts);
       timed_out_ = true;  // the coroutine wakes up and answers 408
-      net::ErrorCode ignored;
-      socket_.cancel(ignored);
+      link_.cancel();
       return;
   }
 }
 
 void Session::stop() {
   if (phase_ == Phase::idle || phase_ == Phase::handshake) return close();
-  if (phase_ == Phase::linger) {
-    net::ErrorCode ignored;
-    socket_.cancel(ignored);
-  }
+  if (phase_ == Phase::linger) link_.cancel();
 }
 
 void Session::abort() {
@@ -230,9 +197,8 @@ void Session::abort() {
 }
 
 void Session::close() {
-  if (tls_ != nullptr && phase_ == Phase::idle) tls_->shutdown();
-  net::ErrorCode ignored;
-  socket_.close(ignored);
+  if (link_.is_tls() && phase_ == Phase::idle) link_.tls()->shutdown();
+  link_.close();
 }
 
 }  // namespace gputach::http

@@ -20,20 +20,29 @@ int hex_digit(char c) {
 
 ChunkedDecoder::Step ChunkedDecoder::feed(std::string_view bytes) {
   std::size_t at = 0;
+  for (;;) {
+    const Piece piece = next_piece(bytes.substr(at));
+    at += piece.consumed;
+    if (piece.state != ChunkedState::need_more || at == bytes.size()) return {piece.state, at};
+  }
+}
+
+ChunkedDecoder::Piece ChunkedDecoder::next_piece(std::string_view bytes) {
+  std::size_t at = 0;
   while (at < bytes.size() && expect_ != Expect::never && expect_ != Expect::nothing) {
     if (expect_ == Expect::data) {
-      const auto take = std::min<std::uint64_t>(chunk_left_, bytes.size() - at);
-      chunk_left_ -= take;
-      body_bytes_ += take;
-      at += static_cast<std::size_t>(take);
+      const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(chunk_left_, bytes.size() - at));
+      chunk_left_ -= size;
+      body_bytes_ += size;
+      pay_off(size);
       if (chunk_left_ == 0) expect_ = Expect::data_cr;
-    } else {
-      expect_ = next(bytes[at]);
-      if (expect_ != Expect::never) ++at;
+      return {ChunkedState::need_more, at + size, bytes.substr(at, size)};
     }
+    expect_ = next(bytes[at]);
+    if (expect_ != Expect::never) ++at;
   }
-  if (expect_ == Expect::never) return {ChunkedState::bad, at};
-  return {expect_ == Expect::nothing ? ChunkedState::done : ChunkedState::need_more, at};
+  if (expect_ == Expect::never) return {ChunkedState::bad, at, {}};
+  return {expect_ == Expect::nothing ? ChunkedState::done : ChunkedState::need_more, at, {}};
 }
 
 ChunkedDecoder::Expect ChunkedDecoder::next(char c) {
@@ -44,7 +53,7 @@ ChunkedDecoder::Expect ChunkedDecoder::next(char c) {
     case Expect::extension:
     case Expect::size_lf: return next_in_size_line(c);
     case Expect::data_cr: return c == '\r' ? Expect::data_lf : Expect::never;
-    case Expect::data_lf: return c == '\n' ? Expect::size_first : Expect::never;
+    case Expect::data_lf: pay_off(chunked_extra_bytes_per_chunk); return c == '\n' ? Expect::size_first : Expect::never;
     case Expect::line_first:
     case Expect::name:
     case Expect::value:
@@ -103,6 +112,10 @@ ChunkedDecoder::Expect ChunkedDecoder::size_digit(char c) {
 
 ChunkedDecoder::Expect ChunkedDecoder::extra(Expect then) {
   return ++extra_bytes_ > chunked_extra_bytes_max ? Expect::never : then;
+}
+
+void ChunkedDecoder::pay_off(std::size_t bytes) {
+  extra_bytes_ -= std::min(extra_bytes_, bytes);
 }
 
 }  // namespace gputach::http

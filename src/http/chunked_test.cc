@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -98,6 +102,87 @@ TEST(Chunked, CountsTheBodyAndStaysAtItsEnd) {
   EXPECT_EQ(decoder.body_bytes(), 5U);
   EXPECT_EQ(decoder.feed("more").consumed, 0U);
   EXPECT_EQ(decoder.feed("more").state, ChunkedState::done);
+}
+
+// The data of `bytes`, fed in pieces whose sizes `next_size` tells; each view must lie inside the bytes it came from.
+template <class NextSize>
+std::string data_in_pieces(std::string_view bytes, NextSize next_size, ChunkedState& state) {
+  ChunkedDecoder decoder;
+  std::string data;
+  state = ChunkedState::need_more;
+  while (!bytes.empty() && state == ChunkedState::need_more) {
+    const std::string_view part = bytes.substr(0, next_size());
+    const ChunkedDecoder::Piece piece = decoder.next_piece(part);
+    state = piece.state;
+    data += piece.data;
+    if (piece.state == ChunkedState::need_more) {
+      EXPECT_GT(piece.consumed, 0U) << "no progress";
+    }
+    if (!piece.data.empty()) {
+      EXPECT_EQ(piece.data.data() + piece.data.size(), part.data() + piece.consumed);
+    }
+    bytes.remove_prefix(piece.consumed);
+  }
+  EXPECT_EQ(decoder.body_bytes(), data.size());
+  return data;
+}
+
+std::string hexadecimal(std::size_t number) {
+  std::array<char, 16> digits;
+  return {digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), number, 16).ptr};
+}
+
+TEST(Chunked, ShowsTheDataOfEachChunkAsItPasses) {
+  ChunkedDecoder decoder;
+  const std::string_view bytes = "3\r\nabc\r\n2;x\r\nde\r\n0\r\nT: v\r\n\r\nnext";
+  const ChunkedDecoder::Piece first = decoder.next_piece(bytes);
+  EXPECT_EQ(first.data, "abc");
+  EXPECT_EQ(first.consumed, 6U);
+  const ChunkedDecoder::Piece second = decoder.next_piece(bytes.substr(6));
+  EXPECT_EQ(second.data, "de");
+  const ChunkedDecoder::Piece last = decoder.next_piece(bytes.substr(6 + second.consumed));
+  EXPECT_EQ(last.state, ChunkedState::done);
+  EXPECT_EQ(last.data, "");
+  EXPECT_EQ(bytes.substr(6 + second.consumed + last.consumed), "next");
+  EXPECT_EQ(decoder.next_piece("more").consumed, 0U);
+}
+
+// A seed that once failed can be given again by GPUTACH_TEST_SEED.
+TEST(Chunked, GivesBackRandomBodiesUnderRandomChunkingsAndCuts) {
+  const char* given = std::getenv("GPUTACH_TEST_SEED");
+  const unsigned seed = given != nullptr ? static_cast<unsigned>(std::stoul(given)) : std::random_device{}();
+  SCOPED_TRACE("GPUTACH_TEST_SEED=" + std::to_string(seed));
+  std::mt19937 random(seed);
+  const auto below = [&random](std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random); };
+  for (int round = 0; round < 2000; ++round) {
+    std::string body;
+    std::string bytes;
+    for (std::size_t chunk = below(12); chunk > 0; --chunk) {
+      std::string data(1 + below(below(4) == 0 ? 600 : 20), '\0');
+      for (char& c : data) c = "\r\n0;a\xff"[below(6)];
+      body += data;
+      bytes += std::string(below(3), '0') + hexadecimal(data.size()) + (below(3) == 0 ? ";e=1" : "") + "\r\n";
+      bytes += data + "\r\n";
+    }
+    bytes += "0\r\n\r\n";
+    ChunkedState state{};
+    ASSERT_EQ(data_in_pieces(bytes, [&] { return 1 + below(40); }, state), body);
+    ASSERT_EQ(state, ChunkedState::done);
+    // One byte lost: whatever that breaks, the decoder goes on by whole steps and shows views into its input.
+    bytes.erase(below(bytes.size()), 1);
+    data_in_pieces(bytes, [&] { return 1 + below(40); }, state);
+  }
+}
+
+TEST(Chunked, LetsDataPayForExtensionsAndNothingElse) {
+  std::string paid;
+  for (int chunk = 0; chunk < 5000; ++chunk) paid += "0004;a=b\r\ndata\r\n";
+  ChunkedDecoder decoder;
+  EXPECT_EQ(decoder.feed(paid + "0\r\n\r\n").state, ChunkedState::done);
+  std::string unpaid;
+  for (int chunk = 0; chunk < 500; ++chunk) unpaid += "1;" + std::string(60, 'a') + "\r\nd\r\n";
+  ChunkedDecoder strict;
+  EXPECT_EQ(strict.feed(unpaid).state, ChunkedState::bad);
 }
 
 }  // namespace

@@ -35,6 +35,7 @@ class ExchangeLog {
   void begin_rejected(Instant now);
   // "X-Request-Id: ...\r\n", for the answer.
   [[nodiscard]] std::string id_field() const { return "X-Request-Id: " + id_ + "\r\n"; }
+  [[nodiscard]] const std::string& id() const { return id_; }
   void end(int status, std::uint64_t body_bytes, Instant now) const;
 
  private:

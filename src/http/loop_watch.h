@@ -67,4 +67,28 @@ class WatchedTurn {
   LoopWatch& watch_;
 };
 
+// The turn of a coroutine: it ends while the coroutine waits, and with it.
+class CoroutineTurn {
+ public:
+  explicit CoroutineTurn(LoopWatch& watch) : watch_(watch) { wake(); }
+  ~CoroutineTurn() {
+    if (awake_) rest();
+  }
+  CoroutineTurn(const CoroutineTurn&) = delete;
+  CoroutineTurn& operator=(const CoroutineTurn&) = delete;
+
+  void wake() {
+    watch_.begin();
+    awake_ = true;
+  }
+  void rest() {
+    watch_.end();
+    awake_ = false;
+  }
+
+ private:
+  LoopWatch& watch_;
+  bool awake_ = false;
+};
+
 }  // namespace gputach::http

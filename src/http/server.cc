@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "http/carrier.h"
 #include "http/listen_socket.h"
 #include "http/net.h"
 #include "http/session.h"
@@ -296,6 +297,7 @@ void AsioServer::begin_stop(std::chrono::milliseconds grace) {
   grace_timer_.async_wait([this](net::ErrorCode error) {
     if (error) return;
     for (Session& session : sessions_) session.abort();
+    if (shared_.settings.carrier != nullptr) shared_.settings.carrier->abort();
   });
 }
 

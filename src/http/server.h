@@ -63,11 +63,14 @@ struct Exchange {
 };
 using Observe = std::function<void(const Exchange&)>;
 
+class Carrier;
+
 struct Settings {
   std::vector<ListenOn> listen = {{"[::]:8080"}};
   Limits limits{};
   TlsFiles tls{};
-  Observe observe{};  // on the io thread, must not block; requests have no id without it
+  Carrier* carrier = nullptr;  // carries what it takes; the handler answers the rest. Must outlive the server.
+  Observe observe{};           // on the io thread, must not block; requests have no id without it
 };
 
 class Server {

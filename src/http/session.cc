@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "http/carrier.h"
 #include "http/chunked.h"
 #include "http/listen_socket.h"
 
@@ -112,9 +113,15 @@ net::Awaitable<> Session::serve() {
       break;
     }
     begin_exchange();
-    if (shared_.head.framing != Framing::none && !co_await drain_body()) break;
-    call_handler();
-    if (!response_ && !co_await late_response()) co_return;
+    if (carrier_takes()) {
+      if (!co_await carry()) co_return;
+      answered = 0;
+      if (!response_) continue;
+    } else {
+      if (shared_.head.framing != Framing::none && !co_await drain_body()) break;
+      call_handler();
+      if (!response_ && !co_await late_response()) co_return;
+    }
     if (!answer() && !co_await send_rest()) co_return;
     if (++answered >= shared_.limits.pipelined_before_yield) {
       answered = 0;
@@ -142,6 +149,33 @@ void Session::begin_exchange() {
     last_ = true;
   }
   if (log_ != nullptr) log_->begin(shared_.head.request, shared_.watch.now());
+}
+
+bool Session::carrier_takes() const {
+  return shared_.settings.carrier != nullptr && shared_.settings.carrier->takes(shared_.head.request);
+}
+
+// False: the connection is finished. Else it has been answered, or the last answer waits in response_.
+net::Awaitable<bool> Session::carry() {
+  if (!flush() && !co_await send_rest()) co_return false;
+  if (peer_.empty()) peer_ = peer_address(link_.socket().native_handle());
+  response_.reset();
+  const std::string id = log_ == nullptr ? std::string() : log_->id();
+  Carrier::Client client{link_, input_, shared_.watch, peer_, id, shared_.stopping};
+  judged_ = 0;
+  rest(Phase::carried);
+  co_await shared_.settings.carrier->carry(client, shared_.head);
+  wake();
+  if (client.after == Carrier::After::answer && !aborted_) {
+    response_ = Response{std::move(client.content), {}, false};
+    last_ = last_ || !client.drained;
+    co_return true;
+  }
+  if (client.status != 0) bump(shared_.counters.responses[static_cast<std::size_t>(client.status / 100) % 6]);
+  if (log_ != nullptr) log_->end(client.status, client.body_bytes, shared_.clock.now());
+  if (client.after == Carrier::After::keep_alive && !last_ && !aborted_) co_return true;
+  close();
+  co_return false;
 }
 
 void Session::call_handler() {

@@ -64,7 +64,7 @@ class Session {
   void abort();             // close whatever happens
 
  private:
-  enum class Phase : unsigned char { handshake, idle, head, body, handler, write, linger };
+  enum class Phase : unsigned char { handshake, idle, head, body, handler, carried, write, linger };
 
   // What a Respond holds, so that it may outlive its session.
   struct Gate {
@@ -81,11 +81,13 @@ class Session {
   net::Awaitable<bool> wait(TlsState wanted);
   net::Awaitable<bool> drain_body();
   net::Awaitable<bool> late_response();
+  net::Awaitable<bool> carry();
   net::Awaitable<bool> send_rest();
   net::Awaitable<bool> yield();
   net::Awaitable<> send_and_linger();
 
   void begin_exchange();
+  [[nodiscard]] bool carrier_takes() const;
   void reject_head(HeadError error);
   void reject(HeadError error);  // response_ becomes the last answer
   void call_handler();
@@ -112,6 +114,7 @@ class Session {
   std::unique_ptr<ExchangeLog> log_;  // null when nobody observes
   InputBuffer input_;
   std::uint64_t served_ = 0;
+  std::string peer_;        // once a carrier has asked for it
   std::size_t judged_ = 0;  // bytes of input_ known to be no whole head
 
   Instant since_{};

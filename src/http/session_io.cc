@@ -160,7 +160,8 @@ void Session::sweep(Instant now) {
   Counters& counters = shared_.counters;
   const Duration spent = now - since_;
   switch (phase_) {
-    case Phase::handler: return;  // whoever keeps a Respond has a deadline of its own
+    case Phase::handler:  // whoever keeps a Respond has a deadline of its own, and so has a carrier
+    case Phase::carried: return;
     case Phase::handshake:
       if (spent >= limits.head_timeout) close();
       return;

@@ -60,9 +60,9 @@ std::vector<std::unique_ptr<Source>> open_sources(const Config& config, Spawner 
   return sources;
 }
 
-std::string joined(const std::vector<std::string>& texts) {
+std::string joined(const std::vector<http::ListenOn>& texts) {
   std::string all;
-  for (const std::string& text : texts) all += (all.empty() ? "" : ",") + text;
+  for (const auto& text : texts) all += (all.empty() ? "" : ",") + text.address;
   return all;
 }
 

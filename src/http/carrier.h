@@ -19,7 +19,8 @@ class Carrier {
  public:
   enum class After : unsigned char {
     keep_alive,  // answered; another request may follow on the connection
-    end,         // answered, or given up: the connection closes
+    end,         // answered: the connection closes
+    cut,         // the answer could not be completed, and must not look as if it had been
     answer,      // nothing was sent yet: `content` is the answer
   };
 
@@ -32,7 +33,7 @@ class Carrier {
     std::string_view id;    // for X-Request-Id; empty when requests have none
     const bool& stopping;
 
-    After after = After::end;
+    After after = After::cut;
     bool drained = false;  // the request's body has been read: what follows in `input` is the next request
     std::shared_ptr<const Content> content{};
     int status = 0;                // 0: none was sent
@@ -47,6 +48,8 @@ class Carrier {
   virtual net::Awaitable<> carry(Client& client, const RequestHead& head) = 0;
   // Time is up: whoever waits for something else than its client is woken and fails.
   virtual void abort() = 0;
+  // The loop has ended: what belongs to it (sockets, timers) has to go before it does.
+  virtual void detach() = 0;
 };
 
 }  // namespace gputach::http

@@ -176,7 +176,10 @@ TEST(Chunked, GivesBackRandomBodiesUnderRandomChunkingsAndCuts) {
 
 TEST(Chunked, LetsDataPayForExtensionsAndNothingElse) {
   std::string paid;
-  for (int chunk = 0; chunk < 5000; ++chunk) paid += "0004;a=b\r\ndata\r\n";
+  for (int chunk = 0; chunk < 5000; ++chunk) paid += "0004;a=b\r\ndata\r\n";  // by their number
+  for (int chunk = 0; chunk < 500; ++chunk) {                                 // by their size
+    paid += "64;" + std::string(60, 'a') + "\r\n" + std::string(100, 'd') + "\r\n";
+  }
   ChunkedDecoder decoder;
   EXPECT_EQ(decoder.feed(paid + "0\r\n\r\n").state, ChunkedState::done);
   std::string unpaid;

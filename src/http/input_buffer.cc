@@ -9,7 +9,7 @@ namespace gputach::http {
 std::span<char> InputBuffer::prepare() {
   if (empty()) {
     clear();
-    const std::size_t idle = std::min(idle_bytes, bytes_max_);
+    const std::size_t idle = std::min(idle_bytes_, bytes_max_);
     if (capacity_ != idle) resize(idle);
   }
   if (begin_ > 0 && capacity_ - end_ < capacity_ / 2) {

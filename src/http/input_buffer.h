@@ -14,7 +14,7 @@ namespace gputach::http {
 
 class InputBuffer {
  public:
-  static constexpr std::size_t idle_bytes = 1024;
+  static constexpr std::size_t idle_bytes = 1024;  // unless set otherwise
 
   explicit InputBuffer(std::size_t bytes_max) : bytes_max_(bytes_max) {}
 
@@ -25,6 +25,7 @@ class InputBuffer {
   // Where to receive; views into the buffer end here. An empty buffer returns to its idle size.
   [[nodiscard]] std::span<char> prepare();
   void set_bytes_max(std::size_t bytes_max) { bytes_max_ = bytes_max; }  // what is held already stays
+  void set_idle_bytes(std::size_t bytes) { idle_bytes_ = bytes; }        // the size of an empty buffer
   void commit(std::size_t received);
 
   // The first bytes are used up; views into the buffer stay valid.
@@ -41,6 +42,7 @@ class InputBuffer {
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   std::size_t bytes_max_;
+  std::size_t idle_bytes_ = idle_bytes;
 };
 
 }  // namespace gputach::http

@@ -145,6 +145,7 @@ void AsioServer::run() {
       log_line(LogLevel::error, "work_failed", {{"what", error.what()}});
     }
   }
+  if (shared_.settings.carrier != nullptr) shared_.settings.carrier->detach();
 }
 
 void AsioServer::post(std::move_only_function<void()> work) {

@@ -173,8 +173,9 @@ net::Awaitable<bool> Session::carry() {
   }
   if (client.status != 0) bump(shared_.counters.responses[static_cast<std::size_t>(client.status / 100) % 6]);
   if (log_ != nullptr) log_->end(client.status, client.body_bytes, shared_.clock.now());
-  if (client.after == Carrier::After::keep_alive && !last_ && !aborted_) co_return true;
-  close();
+  last_ = last_ || client.after != Carrier::After::keep_alive;
+  if (client.after != Carrier::After::cut && !aborted_) co_return true;
+  link_.reset();
   co_return false;
 }
 

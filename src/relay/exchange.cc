@@ -1,0 +1,293 @@
+#include "relay/exchange.h"
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <tuple>
+#include <utility>
+
+namespace gputach::relay {
+namespace {
+
+namespace asio = net::asio;
+
+constexpr std::size_t window_bytes_max = 64 * 1024;  // held of one answer while the client takes it
+
+}  // namespace
+
+Exchange::Exchange(RelayShared& shared, http::Carrier::Client& client, const http::RequestHead& head)
+    : shared_(shared),
+      client_(client),
+      place_(shared.exchanges.insert(shared.exchanges.end(), this)),
+      body_{head.framing, head.content_length},
+      body_left_(head.framing == http::Framing::length ? head.content_length : 0),
+      client_minor_version_(head.request.minor_version),
+      client_keep_alive_(head.keep_alive),
+      input_(window_bytes_max) {
+  const http::Request& request = head.request;
+  const bool upgrade = asks_websocket(request, body_);
+  answering_ = upgrade ? Answering::upgrade : request.method == "HEAD" ? Answering::head : Answering::other;
+  may_retry_ = request.method == "GET" || request.method == "HEAD" || request.method == "OPTIONS";
+  body_done_ = head.framing == http::Framing::none || (head.framing == http::Framing::length && body_left_ == 0);
+  const std::string_view peer = client.peer.substr(0, client.peer.rfind(':'));
+  const RequestContext context{
+      .peer = peer.starts_with('[') ? peer.substr(1, peer.size() - 2) : (peer == "unix" ? std::string_view{} : peer),
+      .scheme = client.link.is_tls() ? "https" : "http",
+      .upstream_host = shared.pool.address().authority,
+      .pseudonym = shared.pseudonym,
+      .request_id = client.id,
+      .upgrade = upgrade ? UpgradePolicy::websocket : UpgradePolicy::drop,
+      .expect = ExpectPolicy::pass};
+  switch (append_forwarded_request(head_text_, request, body_, context)) {
+    case RequestOutcome::appended: break;
+    case RequestOutcome::loop: fault_ = GatewayFault::loop; break;
+    case RequestOutcome::final_recipient:
+    case RequestOutcome::too_many_nominations: fault_ = GatewayFault::request_malformed; break;
+  }
+  client.input.consume(head.size);
+}
+
+Exchange::~Exchange() {
+  shared_.exchanges.erase(place_);
+  client_.input.set_idle_bytes(http::InputBuffer::idle_bytes);
+}
+
+net::Awaitable<> Exchange::run() {
+  http::CoroutineTurn turn(client_.watch);
+  const bool reached = !fault_ && co_await reach_engine(turn);
+  if (reached && co_await read_head(turn)) answer_done_ = co_await pass_answer(turn);
+  finished_ = true;
+  settle();
+  co_await join_upload(turn);
+  if (fault_ && client_.status == 0 && !client_gone_) give_up(*fault_);
+}
+
+// A connection that has been used before may end at the very moment it is used again. Where the engine cannot have seen
+// a byte, and it would not matter if it had, another one is tried.
+net::Awaitable<bool> Exchange::reach_engine(http::CoroutineTurn& turn) {
+  for (bool fresh = false;; fresh = true) {
+    co_await shared_.pool.acquire(client_.link.socket().get_executor(), turn, fresh, lent_);
+    if (lent_.error) {
+      fault_ = *lent_.error;
+      co_return false;
+    }
+    start_upload();
+    const bool lost = !uploading_ && !sent_any_ && lent_.link->broken();
+    if (!lost) co_return true;
+    const bool again = lent_.reused && may_retry_;
+    lent_.link.reset();
+    shared_.pool.release(nullptr);
+    if (again) continue;
+    fault_ = GatewayFault::closed_early;
+    co_return false;
+  }
+}
+
+net::Awaitable<bool> Exchange::read_upstream(http::CoroutineTurn& turn) {
+  const std::span<char> space = input_.prepare();
+  if (space.empty() || !lent_.link) co_return false;
+  const asio::mutable_buffer buffer(space.data(), space.size());
+  turn.rest();
+  const auto received = co_await lent_.link->socket().async_read_some(buffer, net::use_tuple);
+  turn.wake();
+  const std::size_t size = std::get<1>(received);
+  if (std::get<0>(received) || client_gone_) {
+    engine_ended_ = std::get<0>(received) == asio::error::eof;
+    co_return false;
+  }
+  input_.commit(size);
+  if (size == space.size()) input_.set_idle_bytes(window_bytes_max);  // it has much to say
+  co_return true;
+}
+
+net::Awaitable<bool> Exchange::read_head(http::CoroutineTurn& turn) {
+  for (;;) {
+    const UpstreamHeadOutcome outcome =
+        parse_upstream_head(input_.view(), judged_, shared_.limits.head_bytes_max, answering_, shared_.head);
+    if (outcome.state == http::HeadState::rejected) {
+      fault_ = outcome.fault;
+      co_return false;
+    }
+    if (outcome.state == http::HeadState::complete) {
+      judged_ = 0;
+      if (!shared_.head.is_interim()) co_return true;
+      if (!co_await pass_interim(turn)) co_return false;
+      continue;
+    }
+    judged_ = input_.view().size();
+    if (co_await read_upstream(turn)) continue;
+    if (!fault_) fault_ = GatewayFault::closed_early;
+    co_return false;
+  }
+}
+
+net::Awaitable<bool> Exchange::pass_interim(http::CoroutineTurn& turn) {
+  std::string out;
+  const ResponseContext context{.client_minor_version = client_minor_version_, .pseudonym = shared_.pseudonym};
+  const ResponseOutcome outcome = append_forwarded_response(out, shared_.head, context);
+  input_.consume(shared_.head.size);
+  if (outcome == ResponseOutcome::withheld) co_return true;
+  if (outcome == ResponseOutcome::too_many_nominations) {
+    fault_ = GatewayFault::response_malformed;
+    co_return false;
+  }
+  const bool sent = co_await send_client(turn, out, {});
+  co_return sent;
+}
+
+net::Awaitable<bool> Exchange::pass_answer(http::CoroutineTurn& turn) {
+  const UpstreamHead& head = shared_.head;
+  const bool keep = client_keep_alive_ && !client_.stopping;
+  const ResponseContext context{.client_minor_version = client_minor_version_,
+                                .after = keep ? http::AfterResponse::keep_alive : http::AfterResponse::close,
+                                .date_line = shared_.date.line(client_.watch.now(), shared_.clock),
+                                .request_id = client_.id,
+                                .pseudonym = shared_.pseudonym};
+  std::string out;
+  if (append_forwarded_response(out, head, context) != ResponseOutcome::appended) {
+    fault_ = GatewayFault::response_malformed;
+    co_return false;
+  }
+  client_.status = head.status;
+  from_engine_ = head.framing;
+  to_client_ = framing_for_client(head, client_minor_version_);
+  after_ = after_forwarding(head, context);
+  engine_keeps_ = head.keep_alive;
+  answer_left_ = head.framing == BodyFraming::length ? head.content_length.value_or(0) : 0;
+  input_.consume(head.size);
+  const bool passed = co_await pass_body(turn, out);
+  co_return passed;
+}
+
+// `out` holds what goes before the next piece: at first the head.
+net::Awaitable<bool> Exchange::pass_body(http::CoroutineTurn& turn, std::string& out) {
+  for (;;) {
+    const std::string_view piece = next_answer_piece(out);
+    if (fault_) co_return false;
+    client_.body_bytes += piece.size();
+    if ((!out.empty() || !piece.empty()) && !co_await send_client(turn, out, piece)) co_return false;
+    out.clear();
+    input_.consume(piece.size());
+    if (answer_done_) co_return true;
+    if (co_await read_upstream(turn)) continue;
+    const bool ends_here = from_engine_ == BodyFraming::until_close || from_engine_ == BodyFraming::tunnel;
+    if (!ends_here || !engine_ended_) {
+      fault_ = GatewayFault::response_incomplete;
+      co_return false;
+    }
+    answer_done_ = true;
+    if (to_client_ != BodyFraming::chunked) co_return true;
+    const bool sent = co_await send_client(turn, last_chunk, {});
+    co_return sent;
+  }
+}
+
+// What of input_ belongs to the body. Chunks are put together into one, in `out`; other bytes go as they lie.
+std::string_view Exchange::next_answer_piece(std::string& out) {
+  switch (from_engine_) {
+    case BodyFraming::none: answer_done_ = true; return {};
+    case BodyFraming::length: {
+      const std::size_t size =
+          static_cast<std::size_t>(std::min<std::uint64_t>(answer_left_, input_.view().size()));
+      answer_left_ -= size;
+      answer_done_ = answer_left_ == 0;
+      return input_.view().substr(0, size);
+    }
+    case BodyFraming::chunked: {
+      const std::size_t before = out.size();
+      const ChunkedBatch batch = take_chunks(answer_reader_, input_.view(), to_client_ == BodyFraming::chunked, out);
+      input_.consume(batch.consumed);
+      client_.body_bytes += batch.data_bytes;
+      answer_done_ = batch.state == ChunkedBatch::State::done;
+      if (batch.state == ChunkedBatch::State::bad) {
+        out.resize(before);
+        fault_ = GatewayFault::response_coding;
+      }
+      return {};
+    }
+    case BodyFraming::until_close:
+    case BodyFraming::tunnel:
+      if (to_client_ == BodyFraming::chunked && !input_.view().empty()) {
+        append_chunk(out, input_.view());
+        client_.body_bytes += input_.view().size();
+        input_.clear();
+        return {};
+      }
+      return input_.view();
+  }
+  return {};
+}
+
+net::Awaitable<bool> Exchange::send_client(http::CoroutineTurn& turn, std::string_view first, std::string_view second) {
+  for (;;) {
+    const std::size_t sent = client_.link.write_some(first, second);
+    if (sent == first.size() + second.size()) break;
+    if (client_.link.broken() || client_gone_) {
+      client_gone();
+      co_return false;
+    }
+    const std::size_t of_first = std::min(sent, first.size());
+    first.remove_prefix(of_first);
+    second.remove_prefix(sent - of_first);
+    if (sent > 0 || !client_full_since_) client_full_since_ = client_.watch.now();
+    turn.rest();
+    const bool writable = co_await client_.link.wait(client_.link.write_wants());
+    turn.wake();
+    if (!writable || client_gone_) {
+      client_gone();
+      co_return false;
+    }
+  }
+  client_full_since_.reset();
+  co_return true;
+}
+
+void Exchange::client_gone() {
+  client_gone_ = true;
+  if (lent_.link) lent_.link->close();
+}
+
+void Exchange::give_up(GatewayFault fault, std::string_view detail) {
+  client_.content = std::make_shared<const http::Content>(gateway_error(fault, detail));
+  client_.after = http::Carrier::After::answer;
+  client_.drained = body_done_;
+}
+
+// The answer is over, well or not: the engine's connection is given back or ends at once, so that it does not go on
+// working for nobody; and nothing is read from the client any more.
+void Exchange::settle() {
+  if (client_.status != 0) {
+    using After = http::Carrier::After;
+    const bool whole_request = body_done_ && !client_gone_;
+    client_.drained = whole_request;
+    if (!answer_done_) {
+      client_.after = After::cut;
+    } else {
+      client_.after =
+          whole_request && after_ == http::AfterResponse::keep_alive ? After::keep_alive : After::end;
+    }
+  }
+  if (lent_.link) {
+    const bool reusable =
+        answer_done_ && body_done_ && engine_keeps_ && input_.empty() && !lent_.link->broken() && !client_gone_;
+    if (reusable) {
+      shared_.pool.release(std::move(lent_.link));
+    } else {
+      lent_.link->close();
+      shared_.pool.release(nullptr);
+    }
+  }
+  if (uploading_) client_.link.cancel();
+}
+
+void Exchange::sweep(Instant now) {
+  const RelayLimits& limits = shared_.limits;
+  if (client_silent_since_ && now - *client_silent_since_ >= limits.body_timeout && !fault_) {
+    fault_ = GatewayFault::request_timeout;
+    client_.link.cancel();
+    if (lent_.link) lent_.link->close();
+  }
+  if (client_full_since_ && now - *client_full_since_ >= limits.write_timeout) client_.link.cancel();
+}
+
+}  // namespace gputach::relay

@@ -1,0 +1,142 @@
+// The half of an exchange that carries the request to the engine, and then watches whether anybody still waits.
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "relay/exchange.h"
+
+namespace gputach::relay {
+namespace {
+
+namespace asio = net::asio;
+
+constexpr std::size_t window_bytes_max = 64 * 1024;  // held of one request while the engine takes it
+constexpr std::size_t busy_bytes = 16 * 1024;        // read at a time from a client that has much to send
+
+}  // namespace
+
+struct Exchange::KeepResume {
+  Exchange* exchange;
+  template <class Resume>
+  void operator()(Resume&& resume) const {
+    exchange->upload_joined_.emplace(std::forward<Resume>(resume));
+  }
+};
+
+void Exchange::start_upload() {
+  uploading_ = true;
+  asio::co_spawn(client_.link.socket().get_executor(), upload(), [this](const std::exception_ptr& failure) {
+    uploading_ = false;
+    if (failure != nullptr) client_gone();
+    if (!upload_joined_) return;
+    asio::post(client_.link.socket().get_executor(), *std::move(upload_joined_));
+    upload_joined_.reset();
+  });
+}
+
+net::Awaitable<> Exchange::join_upload(http::CoroutineTurn& turn) {
+  if (!uploading_) co_return;
+  const KeepResume keep_resume{this};
+  const net::UseAwaitable token;
+  turn.rest();
+  co_await asio::async_initiate<const net::UseAwaitable, void()>(keep_resume, token);
+  turn.wake();
+}
+
+net::Awaitable<> Exchange::upload() {
+  http::CoroutineTurn turn(client_.watch);
+  if (co_await upload_body(turn)) co_await watch_client(turn);
+}
+
+net::Awaitable<bool> Exchange::upload_body(http::CoroutineTurn& turn) {
+  std::string out = head_text_;  // kept for another try
+  for (;;) {
+    const std::string_view piece = next_body_piece(out);
+    if (fault_) {
+      lent_.link->close();
+      co_return false;
+    }
+    if ((!out.empty() || !piece.empty()) && !co_await send_upstream(turn, out, piece)) co_return false;
+    out.clear();
+    client_.input.consume(piece.size());
+    if (body_done_) co_return true;
+    client_silent_since_ = client_.watch.now();
+    const bool more = co_await read_client(turn);
+    client_silent_since_.reset();
+    if (more) continue;
+    if (!finished_ && !fault_) client_gone();
+    co_return false;
+  }
+}
+
+// What of the client's input belongs to the body; chunks are put together into one, in `out`.
+std::string_view Exchange::next_body_piece(std::string& out) {
+  if (body_done_) return {};
+  if (body_.framing == http::Framing::length) {
+    const std::size_t size = static_cast<std::size_t>(std::min<std::uint64_t>(body_left_, client_.input.view().size()));
+    body_left_ -= size;
+    body_done_ = body_left_ == 0;
+    return client_.input.view().substr(0, size);
+  }
+  const ChunkedBatch batch = take_chunks(body_reader_, client_.input.view(), true, out);
+  client_.input.consume(batch.consumed);
+  body_done_ = batch.state == ChunkedBatch::State::done;
+  if (batch.state == ChunkedBatch::State::bad) fault_ = GatewayFault::request_malformed;
+  return {};
+}
+
+net::Awaitable<bool> Exchange::send_upstream(http::CoroutineTurn& turn, std::string_view first,
+                                             std::string_view second) {
+  for (;;) {
+    const std::size_t sent = lent_.link->write_some(first, second);
+    sent_any_ = sent_any_ || sent > 0;
+    if (sent == first.size() + second.size()) co_return true;
+    if (lent_.link->broken()) co_return false;
+    const std::size_t of_first = std::min(sent, first.size());
+    first.remove_prefix(of_first);
+    second.remove_prefix(sent - of_first);
+    turn.rest();
+    const bool writable = co_await lent_.link->wait(lent_.link->write_wants());
+    turn.wake();
+    if (!writable || finished_ || client_gone_ || lent_.link == nullptr) co_return false;
+  }
+}
+
+net::Awaitable<bool> Exchange::read_client(http::CoroutineTurn& turn) {
+  client_.input.set_bytes_max(window_bytes_max);
+  const std::span<char> space = client_.input.prepare();
+  if (space.empty()) co_return false;
+  const asio::mutable_buffer buffer(space.data(), space.size());
+  turn.rest();
+  const auto received = co_await client_.link.socket().async_read_some(buffer, net::use_tuple);
+  turn.wake();
+  if (std::get<0>(received)) co_return false;
+  client_.input.commit(std::get<1>(received));
+  if (std::get<1>(received) == space.size()) client_.input.set_idle_bytes(busy_bytes);
+  co_return true;
+}
+
+// Nothing is expected but the end, or the next request. A client that has ended its side counts as gone, as nginx has
+// it: nobody can tell a half-closed connection from a closed one, and an engine must not generate into a dead pipe.
+net::Awaitable<> Exchange::watch_client(http::CoroutineTurn& turn) {
+  while (!finished_) {
+    const bool is_tunnel = from_engine_ == BodyFraming::tunnel;
+    if (is_tunnel && !client_.input.empty()) {
+      const std::string_view piece = client_.input.view();
+      if (!co_await send_upstream(turn, {}, piece)) co_return;
+      client_.input.consume(piece.size());
+    }
+    if (client_.input.view().size() == window_bytes_max) co_return;  // pipelined that much: its end shows at a write
+    if (co_await read_client(turn)) continue;
+    if (finished_) co_return;
+    if (from_engine_ == BodyFraming::tunnel && !client_gone_) {
+      lent_.link->shut_down_sending();  // the engine may still have something to say
+      co_return;
+    }
+    client_gone();
+    client_.link.cancel();
+    co_return;
+  }
+}
+
+}  // namespace gputach::relay

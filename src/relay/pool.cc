@@ -1,0 +1,189 @@
+#include "relay/pool.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace gputach::relay {
+namespace {
+
+namespace asio = net::asio;
+
+struct Endpoint {
+  net::Protocol protocol;
+  net::Protocol::endpoint address;
+};
+
+template <class SocketAddress>
+Endpoint endpoint_of(const SocketAddress& address, std::size_t size, int family, int protocol) {
+  return {net::Protocol(family, protocol), net::Protocol::endpoint(&address, size, protocol)};
+}
+
+// The text has been checked when it was parsed.
+Endpoint to_endpoint(const UpstreamAddress& upstream) {
+  if (upstream.kind == UpstreamAddress::Kind::unix_socket) {
+    sockaddr_un local{};
+    local.sun_family = AF_UNIX;
+    upstream.host.copy(local.sun_path, sizeof local.sun_path - 1);
+    const bool abstract = upstream.host.starts_with('@');
+    if (abstract) local.sun_path[0] = '\0';
+    return endpoint_of(local, offsetof(sockaddr_un, sun_path) + upstream.host.size() + (abstract ? 0 : 1), AF_UNIX, 0);
+  }
+  sockaddr_in v4{};
+  if (::inet_pton(AF_INET, upstream.host.c_str(), &v4.sin_addr) == 1) {
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(upstream.port);
+    return endpoint_of(v4, sizeof v4, AF_INET, IPPROTO_TCP);
+  }
+  sockaddr_in6 v6{};
+  ::inet_pton(AF_INET6, upstream.host.c_str(), &v6.sin6_addr);
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = htons(upstream.port);
+  return endpoint_of(v6, sizeof v6, AF_INET6, IPPROTO_TCP);
+}
+
+// Tokens leave as they come; a dead peer is noticed although nothing limits how long an answer may take.
+void set_options(int descriptor, int family) {
+  if (family == AF_UNIX) return;
+  const int on = 1;
+  const int idle_s = 30;
+  const int interval_s = 10;
+  const int probes = 3;
+  ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  ::setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  ::setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+  ::setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
+  ::setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+}
+
+// Idle means silent: an end, or bytes that nobody asked for, make it useless (RFC 9112 section 9.2).
+bool is_silent(http::Link& link) {
+  char byte = 0;
+  const ssize_t got = ::recv(link.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return got < 0 && errno == EAGAIN;
+}
+
+}  // namespace
+
+struct Pool::KeepResume {
+  Waiting* waiting;
+  template <class Resume>
+  void operator()(Resume&& resume) const {
+    waiting->resume.emplace(std::forward<Resume>(resume));
+  }
+};
+
+Pool::Pool(UpstreamAddress address, PoolLimits limits, const Clock& clock)
+    : address_(std::move(address)), limits_(limits), clock_(clock) {}
+
+net::Awaitable<> Pool::acquire(net::Executor executor, http::CoroutineTurn& turn, bool fresh, Lent& lent) {
+  executor_ = executor;
+  if (lent_ < limits_.connections_max) {
+    ++lent_;
+  } else if (waiting_.size() >= limits_.queue_max) {
+    lent.error = GatewayFault::queue_full;
+    co_return;
+  } else {
+    co_await wait_for_turn(turn, lent);
+    if (lent.error) co_return;
+  }
+  lent.link = fresh ? nullptr : take_idle();
+  lent.reused = lent.link != nullptr;
+  if (lent.reused) co_return;
+  co_await connect(turn, lent);
+  if (lent.error) release(nullptr);
+}
+
+net::Awaitable<> Pool::wait_for_turn(http::CoroutineTurn& turn, Lent& lent) {
+  const auto place = waiting_.emplace(waiting_.end(), Waiting{clock_.now(), {}, false});
+  const KeepResume keep_resume{&*place};
+  const net::UseAwaitable token;
+  turn.rest();
+  co_await asio::async_initiate<const net::UseAwaitable, void()>(keep_resume, token);
+  turn.wake();
+  if (!place->granted) lent.error = GatewayFault::queue_full;
+  waiting_.erase(place);
+}
+
+net::Awaitable<> Pool::connect(http::CoroutineTurn& turn, Lent& lent) {
+  const Endpoint to = to_endpoint(address_);
+  if (lent_ + idle_.size() > limits_.connections_max) idle_.pop_front();
+  net::Socket socket(*executor_);
+  net::ErrorCode error;
+  socket.open(to.protocol, error);
+  if (!error) socket.non_blocking(true, error);
+  if (error) {
+    lent.error = GatewayFault::internal;
+    co_return;
+  }
+  set_options(socket.native_handle(), to.protocol.family());
+  auto link = std::make_unique<http::Link>(std::move(socket), nullptr);
+  const auto place = connecting_.insert(connecting_.end(), Connecting{link.get(), clock_.now()});
+  turn.rest();
+  const auto connected = co_await link->socket().async_connect(to.address, net::use_tuple);
+  turn.wake();
+  connecting_.erase(place);
+  error = std::get<0>(connected);
+  if (!error) {
+    was_up_ = true;
+    lent.link = std::move(link);
+  } else if (error == asio::error::operation_aborted) {
+    lent.error = GatewayFault::connect_timeout;
+  } else {
+    lent.error = was_up_ ? GatewayFault::refused : GatewayFault::engine_starting;
+  }
+}
+
+std::unique_ptr<http::Link> Pool::take_idle() {
+  const Instant now = clock_.now();
+  while (!idle_.empty()) {
+    Idle newest = std::move(idle_.back());
+    idle_.pop_back();
+    if (now - newest.since < limits_.reuse_within && is_silent(*newest.link)) return std::move(newest.link);
+  }
+  return nullptr;
+}
+
+void Pool::release(std::unique_ptr<http::Link> link) {
+  --lent_;
+  if (link != nullptr) idle_.push_back({std::move(link), clock_.now()});
+  give_turn();
+}
+
+// The place of a connection that came free goes to who waits longest.
+void Pool::give_turn() {
+  for (auto place = waiting_.begin(); place != waiting_.end() && lent_ < limits_.connections_max; ++place) {
+    if (!place->resume) continue;  // woken already
+    ++lent_;
+    wake(place, true);
+  }
+}
+
+// Posted, not called: the caller is in the middle of something.
+void Pool::wake(std::list<Waiting>::iterator waiting, bool granted) {
+  waiting->granted = granted;
+  asio::post(*executor_, *std::move(waiting->resume));
+  waiting->resume.reset();
+}
+
+void Pool::sweep(Instant now) {
+  while (!idle_.empty() && now - idle_.front().since >= limits_.reuse_within) idle_.pop_front();
+  for (const Connecting& one : connecting_)
+    if (now - one.since >= limits_.connect_timeout) one.link->cancel();
+  for (auto place = waiting_.begin(); place != waiting_.end(); ++place)
+    if (place->resume && now - place->since >= limits_.queue_wait_max) wake(place, false);
+}
+
+void Pool::abort() {
+  for (const Connecting& one : connecting_) one.link->cancel();
+  for (auto place = waiting_.begin(); place != waiting_.end(); ++place)
+    if (place->resume) wake(place, false);
+}
+
+}  // namespace gputach::relay

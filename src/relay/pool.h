@@ -1,0 +1,90 @@
+// Purpose: private to this folder: connections to the engine, a bounded number, reused while that is safe.
+// Units: Instants of the server's clock.
+// Owns: the idle connections; one that is lent belongs to its borrower, which gives it back or tells that it is gone.
+// Threads: the io thread.
+// Fails: acquire() with the situation that the client has to be told.
+// Source: RFC 9112 sections 9.2, 9.3, 9.5. uvicorn closes an idle connection after 5 s (timeout_keep_alive).
+#pragma once
+
+#include <deque>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "http/link.h"
+#include "http/loop_watch.h"
+#include "relay/gateway_error.h"
+#include "relay/upstream_address.h"
+
+namespace gputach::relay {
+
+namespace net = http::net;
+
+struct PoolLimits {
+  std::size_t connections_max = 1024;
+  std::size_t queue_max = 1024;  // exchanges that wait for one of them
+  Duration queue_wait_max = std::chrono::seconds(10);
+  Duration connect_timeout = std::chrono::seconds(2);
+  Duration reuse_within = std::chrono::milliseconds(2500);
+};
+
+class Pool {
+ public:
+  Pool(UpstreamAddress address, PoolLimits limits, const Clock& clock);
+
+  // What acquire() leaves: a link, or why there is none.
+  struct Lent {
+    std::unique_ptr<http::Link> link;
+    bool reused = false;
+    std::optional<GatewayFault> error{};
+  };
+
+  // `fresh`: not one that has been used before.
+  net::Awaitable<> acquire(net::Executor executor, http::CoroutineTurn& turn, bool fresh, Lent& lent);
+  // Given back for reuse, or null when it has been closed.
+  void release(std::unique_ptr<http::Link> link);
+
+  void sweep(Instant now);  // closes what is idle for too long, fails what waits for too long
+  void abort();
+  void close_idle() { idle_.clear(); }
+  [[nodiscard]] bool resting() const { return lent_ == 0 && idle_.empty() && waiting_.empty(); }
+  [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
+  [[nodiscard]] const UpstreamAddress& address() const { return address_; }
+
+ private:
+  struct Idle {
+    std::unique_ptr<http::Link> link;
+    Instant since;
+  };
+  struct Waiting {
+    Instant since;
+    std::optional<net::Resume> resume;
+    bool granted = false;
+  };
+  struct Connecting {
+    http::Link* link;
+    Instant since;
+  };
+  struct KeepResume;
+
+  [[nodiscard]] std::unique_ptr<http::Link> take_idle();
+  net::Awaitable<> wait_for_turn(http::CoroutineTurn& turn, Lent& lent);
+  net::Awaitable<> connect(http::CoroutineTurn& turn, Lent& lent);
+  void wake(std::list<Waiting>::iterator waiting, bool granted);
+  void give_turn();
+
+  UpstreamAddress address_;
+  PoolLimits limits_;
+  const Clock& clock_;
+  std::optional<net::Executor> executor_;  // of the io thread, once there was an exchange
+  std::deque<Idle> idle_;                  // newest last
+  std::list<Waiting> waiting_;
+  std::list<Connecting> connecting_;
+  std::size_t lent_ = 0;  // connections out, being made, or promised to one that waits
+  bool was_up_ = false;   // the engine has taken a connection before: refusing now is a failure, not a start
+};
+
+}  // namespace gputach::relay

@@ -49,6 +49,7 @@ constexpr auto commands = std::to_array<CommandRow>({
     {Command::doctor,  "doctor",  "Find out what stands between gputach and the GPUs.",      FlagUse::serving, "--format", {"text", "json"}},
     {Command::record,  "record",  "Write what the GPUs answer as a scenario of the simulated driver.", FlagUse::asking, "", {}},
     {Command::worker,  "worker",  "Read GPUs for a server (started by it, not by hand).",    FlagUse::driver,  "",         {}},
+    {Command::probe,   "probe",   "Ask a server for one page, for exec probes: 0 when its status is 200 to 399, else 1.", {}, "",   {}},
     {Command::version, "version", "Print version, commit and compiler.",                     {},               "",         {}},
     {Command::docs,    "docs",    "Print a page of the documentation.",                      {},               "page",     {"flags", ""}},
 });
@@ -58,6 +59,7 @@ struct Parsed {
   std::map<std::string_view, std::string> values;  // flag name -> text on the command line
   std::string choice;
   RecordOptions record;
+  ProbeOptions probe;
 };
 
 bool knows(const CommandRow& row, const Flag& flag) {
@@ -94,15 +96,25 @@ std::vector<Given> collect(const CommandRow& row, const Parsed& parsed) {
 }
 
 CommandLine configure(const CommandRow& row, const Parsed& parsed) {
-  const std::vector<Given> given = collect(row, parsed);
-  Result<Config> config = make_config(given);
-  if (!config) return refuse(config.error().context);
+  std::vector<Given> outside = collect(row, parsed);
+  Result<Setup> setup = make_setup(outside, *row.flags);
+  if (!setup) return refuse(setup.error().context);
   CommandLine line;
   line.command = row.command;
   line.choice = parsed.choice;
   line.record = parsed.record;
-  line.config = *std::move(config);
-  line.worker_arguments = worker_arguments(given);
+  line.outside = std::move(outside);
+  line.worker_arguments = worker_arguments(setup->given);
+  line.setup = *std::move(setup);
+  return line;
+}
+
+CommandLine prepare_probe(const Parsed& parsed) {
+  Result<Probe> probe = make_probe(parsed.probe);
+  if (!probe) return refuse(probe.error().context);
+  CommandLine line;
+  line.command = Command::probe;
+  line.probe = *std::move(probe);
   return line;
 }
 
@@ -133,11 +145,26 @@ void add_record_options(CLI::App& command, RecordOptions& options) {
       ->check(CLI::IsMember({"replaced", "real"}));
 }
 
+void add_probe_options(CLI::App& command, ProbeOptions& options) {
+  command
+      .add_option("url", options.url,
+                  "http://ADDRESS:PORT/PATH, https://ADDRESS:PORT/PATH (the certificate is not verified, as a kubelet "
+                  "does not) or unix:SOCKET:/PATH; of names only localhost is known.")
+      ->required();
+  command.add_option("--timeout", options.timeout, "How long the answer's status may take in all. Default: 1s.")
+      ->type_name("DURATION");
+  command.add_option("--header", options.headers, "A header to send, as 'Name: value'; may be repeated.")
+      ->type_name("HEADER")
+      ->expected(1)
+      ->take_all();
+}
+
 void add_command(CLI::App& app, const CommandRow& row, Parsed& parsed) {
   CLI::App* command = app.add_subcommand(std::string(row.name), std::string(row.help));
   if (row.command == Command::worker) command->group("");  // not listed
   add_flags(*command, row, parsed);
   if (row.command == Command::record) add_record_options(*command, parsed.record);
+  if (row.command == Command::probe) add_probe_options(*command, parsed.probe);
   if (row.choice.empty()) return;
   std::vector<std::string> choices;
   for (const std::string_view choice : row.choices)
@@ -173,6 +200,7 @@ CommandLine read_command_line(int argc, const char* const* argv) {
   switch (row.command) {
     case Command::version: return print(version_text());
     case Command::docs: return print(flags_page());
+    case Command::probe: return prepare_probe(parsed);
     case Command::serve:
     case Command::once:
     case Command::doctor:

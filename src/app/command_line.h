@@ -8,19 +8,22 @@
 #include <string>
 #include <vector>
 
-#include "app/flags.h"
+#include "app/probe.h"
 #include "app/record.h"
+#include "app/setup.h"
 
 namespace gputach {
 
-enum class Command : unsigned char { serve, once, doctor, record, worker, version, docs };
+enum class Command : unsigned char { serve, once, doctor, record, worker, probe, version, docs };
 
 struct CommandLine {
   std::optional<int> exit_status;
   Command command = Command::serve;
   std::string choice;  // of the command's own option: the format of `once` or `doctor`, the page of `docs`
   RecordOptions record;
-  Config config;
+  Probe probe;
+  std::vector<Given> outside;  // by command line and environment: what a reload completes with the file as it is then
+  Setup setup;
   std::vector<std::string> worker_arguments;
 };
 

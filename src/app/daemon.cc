@@ -4,6 +4,9 @@
 #include <cstdio>
 #include <thread>
 
+#include "app/access_log.h"
+#include "app/reload.h"
+#include "app/token_files.h"
 #include "base/counters.h"
 #include "base/log.h"
 #include "http/server.h"
@@ -29,11 +32,12 @@ int refuse(const Error& error) {
   return startup_failed;
 }
 
-sigset_t ending_signals() {
+// What main waits for. Threads and children that are made later inherit the mask: nobody else hears these.
+sigset_t keep_signals_for_main() {
   sigset_t set;
   sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, number);
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   return set;
 }
 
@@ -44,11 +48,22 @@ Hub::Settings hub_settings(const Config& config) {
           .overdue = timed_out_error(config.nvml_timeout)};
 }
 
-http::Settings http_settings(const Config& config) {
+// Null when there is none.
+Result<std::unique_ptr<AccessLog>> open_access_log(const Config& config, const Clock& clock) {
+  if (config.access_log == "off") return nullptr;
+  return AccessLog::open(config.access_log, clock);
+}
+
+http::Settings http_settings(const Config& config, AccessLog* access_log) {
   http::Settings settings;
   settings.listen.clear();
   for (const std::string& address : config.listen) settings.listen.push_back({address, http::Entrance::common});
-  settings.limits.connections_max = config.connections_max;
+  for (const std::string& address : config.private_listen)
+    settings.listen.push_back({address, http::Entrance::restricted});
+  settings.limits = config.limits;
+  settings.tls = config.tls;
+  if (access_log != nullptr)
+    settings.observe = [access_log](const http::Exchange& exchange) { access_log->write(exchange); };
   return settings;
 }
 
@@ -60,29 +75,51 @@ std::vector<std::unique_ptr<Source>> open_sources(const Config& config, Spawner 
   return sources;
 }
 
-std::string joined(const std::vector<http::ListenOn>& texts) {
+void reload_until_ended(const sigset_t& signals, AccessLog* access_log, Reloader& reloader) {
+  int received = 0;
+  while (::sigwait(&signals, &received) == 0 && received == SIGHUP) {
+    if (access_log != nullptr) access_log->reopen();
+    reloader.reload();
+  }
+  log_line(LogLevel::info, "stopping", {{"signal", received == SIGTERM ? "SIGTERM" : "SIGINT"}});
+}
+
+std::string joined(const std::vector<http::ListenOn>& addresses, http::Entrance entrance) {
   std::string all;
-  for (const auto& text : texts) all += (all.empty() ? "" : ",") + text.address;
+  for (const http::ListenOn& one : addresses)
+    if (one.entrance == entrance) all += (all.empty() ? "" : ",") + one.address;
   return all;
 }
 
 }  // namespace
 
-int run_daemon(const Config& config, const std::vector<std::string>& worker_arguments) {
+int run_daemon(const Setup& setup, const std::vector<Given>& outside,
+               const std::vector<std::string>& worker_arguments) {
+  const Config& config = setup.config;
   log_threshold(config.log_level);
+  const sigset_t signals = keep_signals_for_main();
+  const Result<Tokens> tokens = read_tokens(config.token_files);
+  if (!tokens) return refuse(tokens.error());
   // Before threads, sockets and sandboxes: what is forked here stays free of them.
   Result<Spawner> spawner = Spawner::fork_off(worker_arguments);
   if (!spawner) return refuse(spawner.error());
-  // Threads inherit the mask: only main hears these.
-  const sigset_t ending = ending_signals();
-  ::pthread_sigmask(SIG_BLOCK, &ending, nullptr);
 
   const SystemClock clock;
   const Instant started = clock.now();
   Counters counters;
+  const Result<std::unique_ptr<AccessLog>> opened_log = open_access_log(config, clock);
+  if (!opened_log) return refuse(opened_log.error());
+  AccessLog* const access_log = opened_log->get();
   std::unique_ptr<http::Server> server;
+  std::string shown = setup_json(setup.given);  // the io thread's, once that runs
   Site site({.cors_origin = config.cors_origin,
-             .activity = [&] { return Site::Activity{clock.now() - started, counters, server->counters()}; }});
+             .tokens = *tokens,
+             .activity =
+                 [&] {
+                   const std::uint64_t dropped = access_log == nullptr ? 0 : access_log->dropped();
+                   return Site::Activity{clock.now() - started, counters, server->counters(), dropped};
+                 },
+             .configuration = [&shown] { return shown; }});
   std::unique_ptr<Hub> hub;
   // From the sampler's thread to the io thread: only immutable snapshots cross.
   Sampler sampler(open_sources(config, *std::move(spawner), clock, counters), config.nvml_timeout, clock, counters,
@@ -97,18 +134,27 @@ int run_daemon(const Config& config, const std::vector<std::string>& worker_argu
       });
   const Dispatcher dispatcher(site, *hub);
   Result<std::unique_ptr<http::Server>> opened = http::Server::open(
-      http_settings(config),
+      http_settings(config, access_log),
       [&](const http::Request& request, http::Respond respond) { dispatcher(request, std::move(respond)); }, clock);
   if (!opened) return refuse(opened.error());
   server = *std::move(opened);
 
   sampler.start();
   std::thread io([&] { server->run(); });
-  log_line(LogLevel::info, "listening", {{"address", joined(server->addresses())}});
+  log_line(LogLevel::info, "listening",
+           {{"address", joined(server->addresses(), http::Entrance::common)},
+            {"private_address", joined(server->addresses(), http::Entrance::restricted)}});
 
-  int received = 0;
-  ::sigwait(&ending, &received);
-  log_line(LogLevel::info, "stopping", {{"signal", received == SIGTERM ? "SIGTERM" : "SIGINT"}});
+  Reloader reloader(outside, setup.given, *tokens, [&](Reloader::Live live) {
+    server->post([&, live = std::move(live)]() mutable {
+      server->set_limits(live.limits);
+      hub->set_ttl(live.cache_ttl);
+      site.set_cors_origin(std::move(live.cors_origin));
+      site.set_tokens(std::move(live.tokens));
+      shown = std::move(live.shown);
+    });
+  });
+  reload_until_ended(signals, access_log, reloader);
   site.drain();
   server->stop(drain_time);
   sampler.stop();  // whoever waits for a pass is answered

@@ -7,11 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "app/config.h"
+#include "app/setup.h"
 
 namespace gputach {
 
-int run_daemon(const Config& config, const std::vector<std::string>& worker_arguments);
+// `outside` is what command line and environment say, for the reload on SIGHUP.
+int run_daemon(const Setup& setup, const std::vector<Given>& outside, const std::vector<std::string>& worker_arguments);
 
 // The worker process of such a daemon.
 [[noreturn]] void run_worker_process(const Config& config);

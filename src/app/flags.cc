@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <charconv>
+#include <type_traits>
 
+#include "app/flag_values.h"
 #include "base/limits.h"
 #include "base/text_buffer.h"
 #include "http/listen_socket.h"
@@ -18,52 +19,80 @@ std::unexpected<Error> bad(std::string wanted) {
   return fail(ErrorCode::invalid, std::move(wanted));
 }
 
-std::vector<std::string_view> split(std::string_view text) {
-  std::vector<std::string_view> parts;
-  for (;;) {
-    const std::size_t comma = text.find(',');
-    parts.push_back(text.substr(0, comma));
-    if (comma == std::string_view::npos) return parts;
-    text.remove_prefix(comma + 1);
-  }
-}
-
-template <class T>
-bool parse_whole(std::string_view text, T& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
-Result<Duration> parse_duration(std::string_view text, Duration min, Duration max, std::string_view range) {
-  double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
-  const double scale = unit == "ms" ? 1e6 : unit == "s" ? 1e9 : unit == "m" ? 60e9 : 0;
-  const std::string wanted = "a duration with its unit between " + std::string(range);
-  if (error != std::errc() || scale == 0 || !(number >= 0) || number * scale > 1e15) return bad(wanted);
-  const Duration value(static_cast<std::int64_t>(number * scale));
-  if (value < min || value > max) return bad(wanted);
-  return value;
-}
-
-Result<void> set_listen(Config& config, std::string_view value) {
-  config.listen.clear();
-  for (const std::string_view address : split(value)) {
-    if (!http::parse_listen_address(address)) return bad("ADDRESS:PORT, such as 127.0.0.1:8080 or [::]:8080");
-    config.listen.emplace_back(address);
+template <class Value, class Target>
+Result<void> store(Result<Value> parsed, Target& target) {
+  if (!parsed) return std::unexpected(std::move(parsed).error());
+  if constexpr (std::is_same_v<Value, Duration>) {
+    target = std::chrono::duration_cast<Target>(*parsed);
+  } else {
+    target = static_cast<Target>(*std::move(parsed));
   }
   return {};
 }
 
-Result<void> set_nvml_library(Config& config, std::string_view value) {
-  config.nvml_library = value;
+// The members of http::Limits, each with the least and the most that may be set.
+template <auto member, std::int64_t ms_min, std::int64_t ms_max>
+Result<void> set_timeout(Config& config, std::string_view value) {
+  return store(parse_duration(value, std::chrono::milliseconds(ms_min), std::chrono::milliseconds(ms_max)),
+               config.limits.*member);
+}
+
+template <auto member, std::uint64_t min, std::uint64_t max>
+Result<void> set_number(Config& config, std::string_view value) {
+  return store(parse_number(value, min, max), config.limits.*member);
+}
+
+template <auto member, std::uint64_t min, std::uint64_t max>
+Result<void> set_bytes(Config& config, std::string_view value) {
+  return store(parse_bytes(value, min, max), config.limits.*member);
+}
+
+template <auto member>
+Result<void> set_text(Config& config, std::string_view value) {
+  config.*member = value;
+  return {};
+}
+
+template <auto member>
+Result<void> set_tls_file(Config& config, std::string_view value) {
+  config.tls.*member = value;
+  return {};
+}
+
+Result<void> set_addresses(std::vector<std::string>& addresses, std::string_view value) {
+  addresses.clear();
+  for (const std::string_view address : split_list(value)) {
+    if (!http::parse_listen_address(address))
+      return bad("HOST:PORT, tls:HOST:PORT or unix:PATH, such as 127.0.0.1:8080, tls:[::]:8443 or unix:/run/gputach");
+    addresses.emplace_back(address);
+  }
+  return {};
+}
+
+Result<void> set_listen(Config& config, std::string_view value) {
+  return set_addresses(config.listen, value);
+}
+
+Result<void> set_private_listen(Config& config, std::string_view value) {
+  config.private_listen.clear();
+  if (value.empty()) return {};
+  return set_addresses(config.private_listen, value);
+}
+
+Result<void> set_token_files(Config& config, std::string_view value) {
+  return store(parse_token_files(value), config.token_files);
+}
+
+Result<void> set_access_log(Config& config, std::string_view value) {
+  if (value.empty()) return bad("off, stderr or a file to write to");
+  config.access_log = value;
   return {};
 }
 
 Result<void> set_devices(Config& config, std::string_view value) {
   config.devices = {};
   if (value.empty()) return {};
-  for (const std::string_view device : split(value)) {
+  for (const std::string_view device : split_list(value)) {
     unsigned index = 0;
     if (parse_whole(device, index) && index < limits::gpus_max) {
       config.devices.indices.push_back(index);
@@ -77,17 +106,11 @@ Result<void> set_devices(Config& config, std::string_view value) {
 }
 
 Result<void> set_nvml_timeout(Config& config, std::string_view value) {
-  const auto parsed = parse_duration(value, 100ms, 60s, "100ms and 60s");
-  if (!parsed) return std::unexpected(parsed.error());
-  config.nvml_timeout = *parsed;
-  return {};
+  return store(parse_duration(value, 100ms, 60s), config.nvml_timeout);
 }
 
 Result<void> set_cache_ttl(Config& config, std::string_view value) {
-  const auto parsed = parse_duration(value, 0ms, 60s, "0s and 60s");
-  if (!parsed) return std::unexpected(parsed.error());
-  config.cache_ttl = *parsed;
-  return {};
+  return store(parse_duration(value, 0ms, 60s), config.cache_ttl);
 }
 
 // What may stand in a header line: visible ASCII (RFC 6454 section 7.1 allows no more).
@@ -95,12 +118,6 @@ Result<void> set_cors_origin(Config& config, std::string_view value) {
   if (!std::ranges::all_of(value, [](char c) { return c > ' ' && c < '\x7f' && c != ','; }))
     return bad("one origin such as https://example.org, * for any, or nothing for none");
   config.cors_origin = value;
-  return {};
-}
-
-Result<void> set_connections_max(Config& config, std::string_view value) {
-  if (!parse_whole(value, config.connections_max) || config.connections_max == 0 || config.connections_max > 1'000'000)
-    return bad("a number between 1 and 1000000");
   return {};
 }
 
@@ -121,29 +138,99 @@ std::unexpected<Error> refuse_value(const Given& given, std::string_view wanted)
   return fail(ErrorCode::invalid, text.take());
 }
 
+bool needs_tls(const std::vector<std::string>& addresses) {
+  return std::ranges::any_of(addresses, [](const std::string& address) {
+    return http::parse_listen_address(address)->kind == http::ListenKind::tls;
+  });
+}
+
+// What no flag can judge by itself.
+Result<void> check_together(const Config& config) {
+  const bool certificate = !config.tls.certificate.empty();
+  if (certificate != !config.tls.key.empty())
+    return bad(certificate ? "--tls-certificate needs --tls-key" : "--tls-key needs --tls-certificate");
+  if (!certificate && (needs_tls(config.listen) || needs_tls(config.private_listen)))
+    return bad("a tls: address needs --tls-certificate and --tls-key");
+  return {};
+}
+
+using http::Limits;
+using http::TlsFiles;
+using enum Reload;
+
+// clang-format off
 constexpr auto table = std::to_array<Flag>({
-    {"listen", "HOST:PORT", "[::]:8080", FlagUse::serving,
-     "Addresses to serve on, separated by commas; port 0 picks a free one.", set_listen},
-    {"nvml-library", "PATH", "", FlagUse::driver,
-     "The driver library to load instead of the installed libnvidia-ml.so.1.", set_nvml_library},
-    {"devices", "LIST", "", FlagUse::driver,
+    {"listen", "ADDRESSES", "[::]:8080", FlagUse::serving, restart,
+     "Addresses to serve on, separated by commas: HOST:PORT, tls:HOST:PORT, unix:PATH; port 0 picks a free one.",
+     set_listen},
+    {"private-listen", "ADDRESSES", "", FlagUse::serving, restart,
+     "Further addresses, in the same forms, that also serve what clients of the engine must not see.", set_private_listen},
+    {"tls-certificate", "FILE", "", FlagUse::serving, restart,
+     "Certificate and the chain above it (PEM) for tls: addresses; read again when it changes. Counted in http.tls.", set_tls_file<&TlsFiles::certificate>},
+    {"tls-key", "FILE", "", FlagUse::serving, restart,
+     "The key of that certificate (PEM), without a password; read again when it changes.", set_tls_file<&TlsFiles::key>},
+    {"token-files", "LIST", "", FlagUse::serving, live,
+     "EXPOSURE=FILE, separated by commas: who asks for what has this exposure (contract, read, sensitive, admin) has to "
+     "send the bearer token that the file holds.", set_token_files},
+    {"nvml-library", "PATH", "", FlagUse::driver, restart,
+     "The driver library to load instead of the installed libnvidia-ml.so.1.", set_text<&Config::nvml_library>},
+    {"devices", "LIST", "", FlagUse::driver, restart,
      "GPUs to show, as indices or UUIDs separated by commas; all of them when empty.", set_devices},
-    {"nvml-timeout", "DURATION", "2s", FlagUse::asking,
-     "How long a request waits for the driver before it is answered with an error.", set_nvml_timeout},
-    {"cache-ttl", "DURATION", "1s", FlagUse::serving, "How long one reading of the GPUs answers all requests.",
+    {"nvml-timeout", "DURATION", "2s", FlagUse::asking, restart,
+     "How long a request waits for the driver before it is answered with an error. Counted as passes.failed.timed_out.",
+     set_nvml_timeout},
+    {"cache-ttl", "DURATION", "1s", FlagUse::serving, live, "How long one reading of the GPUs answers all requests.",
      set_cache_ttl},
-    {"cors-origin", "ORIGIN", "*", FlagUse::serving,
+    {"cors-origin", "ORIGIN", "*", FlagUse::serving, live,
      "The origin whose browser pages may read /proxy/stats; empty for none.", set_cors_origin},
-    {"connections-max", "NUMBER", "4096", FlagUse::serving, "Client connections at a time; more are answered with 503.",
-     set_connections_max},
-    {"log-level", "LEVEL", "info", FlagUse::driver, "The least severe log lines to write: debug, info, warning, error.",
-     set_log_level},
+    {"connections-max", "NUMBER", "4096", FlagUse::serving, live,
+     "Client connections at a time; more are answered with 503. Counted as http.limits.connections_max.",
+     set_number<&Limits::connections_max, 1, 1'000'000>},
+    {"head-bytes-max", "BYTES", "16KiB", FlagUse::serving, live,
+     "Bytes of a request's line and fields; more are answered with 431. Counted as http.limits.head_bytes_max.",
+     set_bytes<&Limits::head_bytes_max, 1 << 10, 1 << 20>},
+    {"body-bytes-max", "BYTES", "64KiB", FlagUse::serving, live,
+     "Bytes of a request's body that are read though nobody wants them; more are answered with 413. Counted as "
+     "http.limits.body_bytes_max.", set_bytes<&Limits::body_drain_bytes_max, 0, 16 << 20>},
+    {"requests-per-connection-max", "NUMBER", "0", FlagUse::serving, live,
+     "Requests after which a connection is closed; 0 for no limit. Counted as http.limits.requests_per_connection_max.",
+     set_number<&Limits::requests_per_connection_max, 0, 1'000'000'000>},
+    {"pipelined-before-yield", "NUMBER", "64", FlagUse::serving, live,
+     "Requests sent without waiting that one connection has answered before others get a turn. Counted as "
+     "http.limits.pipelined_before_yield.",
+     set_number<&Limits::pipelined_before_yield, 1, 10'000>},
+    {"head-timeout", "DURATION", "10s", FlagUse::serving, live,
+     "From the first byte of a request's head to its last, then 408; also for a body, and for a TLS handshake. Counted as "
+     "http.limits.head_timeout and body_timeout, and in http.tls.", set_timeout<&Limits::head_timeout, 100, 3'600'000>},
+    {"idle-timeout", "DURATION", "75s", FlagUse::serving, live,
+     "How long a connection may wait between requests. Counted as http.limits.idle_timeout.",
+     set_timeout<&Limits::idle_timeout, 100, 3'600'000>},
+    {"write-timeout", "DURATION", "30s", FlagUse::serving, live,
+     "How long a client may take no byte of its answer. Counted as http.limits.write_timeout.",
+     set_timeout<&Limits::write_timeout, 100, 3'600'000>},
+    {"access-log", "WHERE", "off", FlagUse::serving, restart,
+     "One line of JSON for each request: off, stderr, or the file to add to, which SIGHUP opens again. Lines left out are "
+     "counted as access_log.dropped.", set_access_log},
+    {"log-level", "LEVEL", "info", FlagUse::driver, live,
+     "The least severe log lines to write: debug, info, warning, error.", set_log_level},
+    {"config", "FILE", "", FlagUse::asking, restart,
+     "A TOML file with values for these flags, read again on SIGHUP.", set_text<&Config::config_file>},
 });
+// clang-format on
 
 }  // namespace
 
 std::span<const Flag> flags() {
   return table;
+}
+
+std::string_view to_string(Reload reload) {
+  return reload == live ? "live" : "restart";
+}
+
+const Flag* find_flag(std::string_view name) {
+  const auto found = std::ranges::find(table, name, &Flag::name);
+  return found == table.end() ? nullptr : &*found;
 }
 
 std::string variable_of(const Flag& flag) {
@@ -158,36 +245,23 @@ Result<Config> make_config(std::span<const Given> given) {
   for (const Flag& flag : table)
     if (const auto set = flag.set(config, flag.default_value); !set) return std::unexpected(set.error());
   for (const Given& one : given) {
-    const auto flag = std::ranges::find(table, one.flag, &Flag::name);
-    if (flag == table.end()) return fail(ErrorCode::invalid, "there is no flag --" + std::string(one.flag));
+    const Flag* flag = find_flag(one.flag);
+    if (flag == nullptr) return fail(ErrorCode::invalid, "there is no flag --" + std::string(one.flag));
     if (const auto set = flag->set(config, one.value); !set) return refuse_value(one, set.error().context);
   }
+  if (const auto sound = check_together(config); !sound) return std::unexpected(sound.error());
   return config;
 }
 
 std::vector<std::string> worker_arguments(std::span<const Given> given) {
   std::vector<std::string> arguments = {"worker"};
   for (const Given& one : given) {
-    const auto flag = std::ranges::find(table, one.flag, &Flag::name);
-    if (flag == table.end() || flag->use != FlagUse::driver) continue;
+    const Flag* flag = find_flag(one.flag);
+    if (flag == nullptr || flag->use != FlagUse::driver) continue;
     arguments.push_back("--" + std::string(flag->name));
     arguments.push_back(one.value);
   }
   return arguments;
-}
-
-std::string flags_page() {
-  std::string page =
-      "# Flags\n\nPrinted by `gputach docs flags`. A flag on the command line goes before its environment variable.\n"
-      "Durations carry their unit: `500ms`, `1s`, `2m`.\n\n| flag | variable | default | meaning "
-      "|\n|---|---|---|---|\n";
-  for (const Flag& flag : table) {
-    page +=
-        "| `--" + std::string(flag.name) + " " + std::string(flag.value_name) + "` | `" + variable_of(flag) + "` | ";
-    page += flag.default_value.empty() ? "" : "`" + std::string(flag.default_value) + "`";
-    page += " | " + std::string(flag.help) + " |\n";
-  }
-  return page;
 }
 
 }  // namespace gputach

@@ -23,11 +23,20 @@ enum class FlagUse : unsigned char {
   driver,   // also the worker, to which it is handed on
 };
 
+// What a new value in the configuration file does while the daemon runs.
+enum class Reload : unsigned char {
+  live,     // it holds from the next SIGHUP
+  restart,  // it waits for the next start
+};
+
+[[nodiscard]] std::string_view to_string(Reload reload);
+
 struct Flag {
   std::string_view name;  // without the dashes; the variable is GPUTACH_ and the name in capitals
   std::string_view value_name;
   std::string_view default_value;
   FlagUse use;
+  Reload reload;
   std::string_view help;
   Result<void> (*set)(Config&, std::string_view value);
 };
@@ -35,11 +44,13 @@ struct Flag {
 [[nodiscard]] std::span<const Flag> flags();
 [[nodiscard]] std::string variable_of(const Flag& flag);
 
-// `value_of` gives what the command line or the environment says, or nothing.
+[[nodiscard]] const Flag* find_flag(std::string_view name);
+
+// What the command line, the environment or the file says of one flag.
 struct Given {
-  std::string_view flag;
+  std::string_view flag;  // the name in the table
   std::string value;
-  std::string origin;  // "--listen" or "GPUTACH_LISTEN", for the error
+  std::string origin;  // "--listen", "GPUTACH_LISTEN" or "gputach.toml:3 listen", for the error
 };
 [[nodiscard]] Result<Config> make_config(std::span<const Given> given);
 

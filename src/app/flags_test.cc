@@ -62,6 +62,56 @@ TEST(Flags, AValueThatHoldsLineBreaksIsStillOneLine) {
             "--log-level: \"a\\r\\nb\" is not debug, info, warning or error");
 }
 
+TEST(Flags, TheServersLimitsAreThoseOfTheTable) {
+  const http::Limits limits;
+  const auto config = make_config({});
+  EXPECT_EQ(config->limits.connections_max, limits.connections_max);
+  EXPECT_EQ(config->limits.head_bytes_max, limits.head_bytes_max);
+  EXPECT_EQ(config->limits.body_drain_bytes_max, limits.body_drain_bytes_max);
+  EXPECT_EQ(config->limits.requests_per_connection_max, limits.requests_per_connection_max);
+  EXPECT_EQ(config->limits.pipelined_before_yield, limits.pipelined_before_yield);
+  EXPECT_EQ(config->limits.head_timeout, limits.head_timeout);
+  EXPECT_EQ(config->limits.idle_timeout, limits.idle_timeout);
+  EXPECT_EQ(config->limits.write_timeout, limits.write_timeout);
+}
+
+TEST(Flags, EachLimitIsSetByItsFlag) {
+  EXPECT_EQ(with("connections-max", "7")->limits.connections_max, 7U);
+  EXPECT_EQ(with("head-bytes-max", "8192")->limits.head_bytes_max, 8192U);
+  EXPECT_EQ(with("body-bytes-max", "0")->limits.body_drain_bytes_max, 0U);
+  EXPECT_EQ(with("requests-per-connection-max", "1000")->limits.requests_per_connection_max, 1000U);
+  EXPECT_EQ(with("pipelined-before-yield", "1")->limits.pipelined_before_yield, 1U);
+  EXPECT_EQ(with("head-timeout", "100ms")->limits.head_timeout, 100ms);
+  EXPECT_EQ(with("idle-timeout", "2m")->limits.idle_timeout, 2min);
+  EXPECT_EQ(with("write-timeout", "1.5s")->limits.write_timeout, 1500ms);
+  EXPECT_EQ(with("head-bytes-max", "2MiB").error().context,
+            "--head-bytes-max: \"2MiB\" is not a number of bytes, such as 8192 or 16KiB, between 1KiB and 1MiB");
+}
+
+TEST(Flags, PrivateAddressesAreNoneUnlessNamed) {
+  EXPECT_TRUE(make_config({})->private_listen.empty());
+  EXPECT_TRUE(with("private-listen", "")->private_listen.empty());
+  EXPECT_EQ(with("private-listen", "127.0.0.1:1,[::1]:2")->private_listen,
+            (std::vector<std::string>{"127.0.0.1:1", "[::1]:2"}));
+  EXPECT_FALSE(with("private-listen", "127.0.0.1:1,"));
+}
+
+TEST(Flags, ACertificateAndItsKeyComeTogether) {
+  const auto of = [](std::vector<std::pair<std::string_view, std::string>> values) {
+    std::vector<Given> given;
+    for (auto& [flag, value] : values) given.push_back({flag, value, "--" + std::string(flag)});
+    return make_config(given);
+  };
+  EXPECT_EQ(of({{"tls-certificate", "c"}}).error().context, "--tls-certificate needs --tls-key");
+  EXPECT_EQ(of({{"tls-key", "k"}}).error().context, "--tls-key needs --tls-certificate");
+  const auto both = of({{"tls-certificate", "c"}, {"tls-key", "k"}, {"listen", "tls:127.0.0.1:1"}});
+  ASSERT_TRUE(both) << both.error().context;
+  EXPECT_EQ(both->tls.certificate + both->tls.key, "ck");
+  for (const char* flag : {"listen", "private-listen"})
+    EXPECT_EQ(of({{flag, "127.0.0.1:1,tls:127.0.0.1:2"}}).error().context,
+              "a tls: address needs --tls-certificate and --tls-key");
+}
+
 TEST(Flags, AddressesAreCheckedBeforeAnythingStarts) {
   for (const char* good : {"127.0.0.1:0", "[::]:8080", "localhost:1,127.0.0.1:2"}) EXPECT_TRUE(with("listen", good));
   for (const char* bad :
@@ -79,7 +129,7 @@ TEST(Flags, EveryRowHasAUniqueNameAVariableAGoodDefaultAndHelp) {
     EXPECT_TRUE(flag.set(config, flag.default_value)) << flag.name;
     EXPECT_NE(page.find("`" + variable_of(flag) + "`"), std::string::npos);
   }
-  EXPECT_EQ(variable_of(flags()[1]), "GPUTACH_NVML_LIBRARY");
+  EXPECT_EQ(variable_of(*find_flag("nvml-library")), "GPUTACH_NVML_LIBRARY");
 }
 
 TEST(Flags, TheWorkerGetsWhatConcernsTheDriverAndNothingElse) {

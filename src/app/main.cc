@@ -9,6 +9,7 @@
 #include "app/daemon.h"
 #include "app/doctor.h"
 #include "app/one_shot.h"
+#include "app/probe.h"
 #include "app/record.h"
 
 namespace {
@@ -27,12 +28,14 @@ int run(int argc, char** argv) {
   using gputach::Command;
   const gputach::CommandLine line = gputach::read_command_line(argc, argv);
   if (line.exit_status) return *line.exit_status;
+  const gputach::Config& config = line.setup.config;
   switch (line.command) {
-    case Command::serve: return gputach::run_daemon(line.config, line.worker_arguments);
-    case Command::once: return gputach::run_once(line.config, line.worker_arguments, line.choice);
-    case Command::doctor: return gputach::run_doctor(line.config, line.worker_arguments, line.choice);
-    case Command::record: return gputach::run_record(line.config, line.record);
-    case Command::worker: gputach::run_worker_process(line.config);
+    case Command::serve: return gputach::run_daemon(line.setup, line.outside, line.worker_arguments);
+    case Command::once: return gputach::run_once(config, line.worker_arguments, line.choice);
+    case Command::doctor: return gputach::run_doctor(config, line.worker_arguments, line.choice);
+    case Command::record: return gputach::run_record(config, line.record);
+    case Command::worker: gputach::run_worker_process(config);
+    case Command::probe: return gputach::run_probe(line.probe);
     case Command::version:
     case Command::docs: break;  // answered while the line was read
   }

@@ -1,5 +1,6 @@
 #include "base/text_buffer.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -27,6 +28,11 @@ std::size_t utf8_length(std::string_view text) {
     return continues(1, low, high) && continues(2) && continues(3) ? 4 : 0;
   }
   return 0;
+}
+
+// Goes into a JSON string as it is.
+bool is_plain(char c) {
+  return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
 }
 
 void append_escaped(std::string& out, char c) {
@@ -104,6 +110,11 @@ void TextBuffer::fixed(double value, int decimals_max) {
 void TextBuffer::json_string(std::string_view text) {
   bytes_ += '"';
   while (!text.empty()) {
+    // Names and identifiers are plain throughout: they go as one piece.
+    const auto special = std::ranges::find_if_not(text, is_plain);
+    bytes_.append(text.begin(), special);
+    text.remove_prefix(static_cast<std::size_t>(special - text.begin()));
+    if (text.empty()) break;
     const std::size_t length = utf8_length(text);
     if (length == 1) {
       append_escaped(bytes_, text.front());

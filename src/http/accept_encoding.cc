@@ -6,7 +6,7 @@
 namespace gputach::http {
 namespace {
 
-constexpr std::string_view field_name = "Accept-Encoding";
+constexpr std::string_view field_name = "accept-encoding";
 constexpr int weight_max = 1000;  // weights have three decimals at most
 
 // What was said so far; empty for a coding that was not named.
@@ -16,10 +16,29 @@ struct Weights {
   std::optional<int> any_other;
 };
 
+// This runs for each request: plain loops over the few bytes there are, and sizes before letters.
+constexpr bool is_space(char c) {
+  return c == ' ' || c == '\t';
+}
+
+std::string_view without_spaces_before(std::string_view text) {
+  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+  return text;
+}
+
 std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view space = " \t";
-  text.remove_prefix(std::min(text.size(), text.find_first_not_of(space)));
-  return text.substr(0, text.find_last_not_of(space) + 1);
+  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+  return without_spaces_before(text);
+}
+
+// `name` in lower case. equal_without_case() says the same in three times the time.
+bool is_name(std::string_view text, std::string_view name) {
+  if (text.size() != name.size()) return false;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const bool other_case = name[i] >= 'a' && text[i] == name[i] - 'a' + 'A';
+    if (text[i] != name[i] && !other_case) return false;
+  }
+  return true;
 }
 
 // qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] ), in thousandths.
@@ -39,7 +58,7 @@ std::optional<int> parse_qvalue(std::string_view text) {
 // weight = OWS ";" OWS "q=" qvalue; `text` begins after the semicolon.
 std::optional<int> parse_weight(std::string_view text) {
   text = trimmed(text);
-  if (!equal_without_case(text.substr(0, 2), "q=")) return std::nullopt;
+  if (!is_name(text.substr(0, 2), "q=")) return std::nullopt;
   return parse_qvalue(text.substr(2));
 }
 
@@ -49,18 +68,21 @@ void note(std::optional<int>& weight, int value) {
 
 // False when the element is malformed. Codings that we do not make only have to be framed.
 bool read_element(std::string_view element, Weights& weights) {
-  const std::size_t semicolon = element.find(';');
-  const std::string_view coding = trimmed(element.substr(0, semicolon));
+  element = without_spaces_before(element);
+  std::size_t end = 0;
+  while (end < element.size() && element[end] != ';' && !is_space(element[end])) ++end;
+  const std::string_view coding = element.substr(0, end);
+  element = without_spaces_before(element.substr(end));
   int weight = weight_max;
-  if (semicolon != std::string_view::npos) {
-    const std::optional<int> given = parse_weight(element.substr(semicolon + 1));
-    if (!given || coding.empty()) return false;
+  if (!element.empty()) {
+    if (element.front() != ';' || coding.empty()) return false;
+    const std::optional<int> given = parse_weight(element.substr(1));
+    if (!given) return false;
     weight = *given;
   }
-  if (coding.find_first_of(" \t") != std::string_view::npos) return false;
-  if (equal_without_case(coding, "gzip") || equal_without_case(coding, "x-gzip")) {
+  if (is_name(coding, "gzip") || is_name(coding, "x-gzip")) {
     note(weights.gzip, weight);
-  } else if (equal_without_case(coding, "identity")) {
+  } else if (is_name(coding, "identity")) {
     note(weights.identity, weight);
   } else if (coding == "*") {
     note(weights.any_other, weight);
@@ -83,7 +105,7 @@ Coding choose_coding(std::span<const Field> fields) {
   Weights weights;
   bool named = false;
   for (const Field& field : fields) {
-    if (!equal_without_case(field.name, field_name)) continue;
+    if (!is_name(field.name, field_name)) continue;
     if (!read_list(field.value, weights)) return Coding::identity;
     named = true;
   }

@@ -40,6 +40,7 @@ TEST(AcceptEncoding, GzipIsChosenWhereTheClientTakesIt) {
                                        "identity;q=0, gzip",
                                        "identity;q=0.5, gzip;q=0.5",
                                        "gzip, identity",
+                                       "gzip;q=0.4, identity;q=0.05",
                                        "identity;q=0, *",
                                        "compress;q=0, gzip",
                                        "gzip;q=1."})
@@ -62,6 +63,7 @@ TEST(AcceptEncoding, IdentityIsChosenWhereGzipIsNotNamedExcludedOrLessWanted) {
                                        "gzip;q=0, *;q=1",
                                        "identity;q=1, gzip;q=0.5",
                                        "identity, gzip;q=0.999",
+                                       "gzip;q=0.05, identity;q=0.4",
                                        "identity;q=0",
                                        "identity;q=0, br",
                                        "gzip, gzip;q=0",
@@ -74,10 +76,9 @@ TEST(AcceptEncoding, IdentityIsChosenWhereGzipIsNotNamedExcludedOrLessWanted) {
 
 TEST(AcceptEncoding, AMalformedFieldMeansIdentityWhateverElseItSays) {
   for (const std::string_view value :
-       {"gzip;q=2",     "gzip;q=1.001", "gzip;q=-1",     "gzip;q=",      "gzip;q",
-        "gzip;",        "gzip;q=.5",    "gzip;q=0.1234", "gzip;q=0,5",   "gzip;q=0.5;q=1",
-        "gzip;level=9", "gzip br",      ";q=1, gzip",    "gzip, br;q=x", "gzip;q =1",
-        "gzip;q= 1",    "gzip;q=1e0",   "gzip;q=01",     "gzip;q=0x1",   "br;q=nan, gzip"})
+       {"gzip;q=2",      "gzip;q=1.001", "gzip;q=-1",      "gzip;q=",      "gzip;q",    "gzip;",      "gzip;q=.5",
+        "gzip;q=0.1234", "gzip;q=0,5",   "gzip;q=0.5;q=1", "gzip;level=9", "gzip br",   "gzip, br x", ";q=1, gzip",
+        "gzip, br;q=x",  "gzip;q =1",    "gzip;q= 1",      "gzip;q=1e0",   "gzip;q=01", "gzip;q=0x1", "br;q=nan, gzip"})
     EXPECT_EQ(choose(value), Coding::identity) << value;
 }
 

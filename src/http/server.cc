@@ -50,6 +50,7 @@ class AsioServer final : public Server {
  public:
   AsioServer(Settings settings, Handler handler, const Clock& clock)
       : shared_(std::move(settings), std::move(handler), clock) {}
+  ~AsioServer() override { ended_ = true; }
 
   Result<void> listen();
   const std::vector<ListenOn>& addresses() const override { return addresses_; }
@@ -68,9 +69,13 @@ class AsioServer final : public Server {
     ListenKind kind;
     Entrance entrance;
     std::string address;
+    bool waiting = false;  // for clients, or for the end of the backoff
   };
+  class AtEnd;
 
-  net::Awaitable<> accept_loop(Listener& listener);
+  void keep_going();
+  void wait_for_clients(Listener& listener);
+  void accept_from(Listener& listener);
   Accepting accept_some(Listener& listener);
   void start_session(const Listener& listener, int descriptor);
   Result<void> add_listener(ListenSocket& socket, Entrance entrance);
@@ -81,6 +86,7 @@ class AsioServer final : public Server {
   void begin_stop(std::chrono::milliseconds grace);
 
   SessionShared shared_;
+  bool ended_ = false;
   asio::io_context context_{1};  // destroyed after what refers to it, with the frames of unfinished coroutines
   asio::executor_work_guard<net::Executor> keep_running_{context_.get_executor()};
   std::list<Session> sessions_;
@@ -131,21 +137,32 @@ Result<void> AsioServer::load_certificate() {
 }
 
 void AsioServer::run() {
-  for (Listener& listener : listeners_) {
-    asio::co_spawn(context_, accept_loop(listener), [](std::exception_ptr error) {
-      if (error != nullptr) std::rethrow_exception(error);
-    });
-  }
   for (bool running = true; running;) {
     try {
+      keep_going();
       context_.run();
       running = false;
-    } catch (const std::exception& error) {  // of posted work: sessions catch their own
+    } catch (
+        const std::exception& error) {  // of posted work, or of ours when memory runs out: sessions catch their own
       bump(shared_.counters.work_failures);
       log_line(LogLevel::error, "work_failed", {{"what", error.what()}});
     }
   }
   if (shared_.settings.carrier != nullptr) shared_.settings.carrier->detach();
+}
+
+// Starts what an exception has ended. Without memory even for that, connections are served and it is tried again.
+void AsioServer::keep_going() {
+  for (Listener& listener : listeners_) {
+    while (!listener.waiting && !shared_.stopping) {
+      try {
+        wait_for_clients(listener);
+      } catch (const std::bad_alloc&) {
+        context_.run_for(accept_backoff);
+      }
+    }
+  }
+  arm_sweep();
 }
 
 void AsioServer::post(std::move_only_function<void()> work) {
@@ -168,24 +185,53 @@ void AsioServer::stop(std::chrono::milliseconds grace) {
   post([this, grace] { begin_stop(grace); });
 }
 
-net::Awaitable<> AsioServer::accept_loop(Listener& listener) {
-  while (!shared_.stopping) {
-    const auto waited = co_await listener.acceptor.async_wait(net::Acceptor::wait_read, net::use_tuple);
-    if (std::get<0>(waited)) co_return;
-    Accepting accepting = Accepting::more;
-    try {
-      accepting = accept_some(listener);
-    } catch (const std::bad_alloc&) {  // costs one connection, not the listener
-      accepting = Accepting::exhausted;
-    }
-    if (accepting == Accepting::exhausted) {
-      bump(shared_.counters.accept_failures);
-      shed(listener);
-      listener.backoff.expires_after(accept_backoff);
-      co_await listener.backoff.async_wait(net::use_tuple);
-    }
-  }
+// No coroutine: when starting an operation throws, Asio 1.81 destroys the coroutine and completes nothing.
+void AsioServer::wait_for_clients(Listener& listener) {
+  listener.acceptor.async_wait(net::Acceptor::wait_read, [this, &listener](net::ErrorCode error) {
+    listener.waiting = false;
+    if (!error && !shared_.stopping) accept_from(listener);
+  });
+  listener.waiting = true;
 }
+
+// What it throws run() catches, and begins to wait again.
+void AsioServer::accept_from(Listener& listener) {
+  Accepting accepting = Accepting::more;
+  try {
+    accepting = accept_some(listener);
+  } catch (const std::bad_alloc&) {  // costs one connection, not the listener
+    accepting = Accepting::exhausted;
+  }
+  if (accepting != Accepting::exhausted) return wait_for_clients(listener);
+  bump(shared_.counters.accept_failures);
+  shed(listener);
+  listener.backoff.expires_after(accept_backoff);
+  listener.backoff.async_wait([this, &listener](net::ErrorCode error) {
+    listener.waiting = false;
+    if (!error && !shared_.stopping) wait_for_clients(listener);
+  });
+  listener.waiting = true;
+}
+
+// Ends a session when its coroutine has, also when Asio destroys the coroutine without completing it.
+class AsioServer::AtEnd {
+ public:
+  AtEnd(AsioServer* server, std::list<Session>::iterator session) : server_(server), session_(session) {}
+  AtEnd(AtEnd&& other) noexcept : server_(std::exchange(other.server_, nullptr)), session_(other.session_) {}
+  AtEnd& operator=(AtEnd&&) = delete;
+  ~AtEnd() {
+    if (server_ != nullptr && !server_->ended_)
+      server_->end_session(session_, std::make_exception_ptr(std::bad_alloc()));
+  }
+
+  void operator()(const std::exception_ptr& failure) {
+    std::exchange(server_, nullptr)->end_session(session_, failure);
+  }
+
+ private:
+  AsioServer* server_;
+  std::list<Session>::iterator session_;
+};
 
 Accepting AsioServer::accept_some(Listener& listener) {
   const WatchedTurn turn(shared_.watch);
@@ -225,13 +271,8 @@ void AsioServer::start_session(const Listener& listener, int descriptor) {
     arrival.tls = certificate_->channel(descriptor, shared_.watch.now(), shared_.counters);
   const auto session = sessions_.emplace(sessions_.end(), shared_, std::move(arrival));
   bump(shared_.counters.active);
-  try {
-    asio::co_spawn(context_, over ? session->refuse() : session->serve(),
-                   [this, session](std::exception_ptr failure) { end_session(session, failure); });
-  } catch (...) {
-    end_session(session, nullptr);
-    throw;
-  }
+  AtEnd at_end(this, session);
+  asio::co_spawn(context_, over ? session->refuse() : session->serve(), std::move(at_end));
   arm_sweep();
 }
 
@@ -273,7 +314,6 @@ void AsioServer::shed(Listener& listener) {
 // Runs only while there are connections: an idle server sleeps.
 void AsioServer::arm_sweep() {
   if (sweep_armed_ || sessions_.empty()) return;
-  sweep_armed_ = true;
   sweep_timer_.expires_after(shared_.limits.sweep_period);
   sweep_timer_.async_wait([this](net::ErrorCode error) {
     sweep_armed_ = false;
@@ -282,6 +322,7 @@ void AsioServer::arm_sweep() {
     for (Session& session : sessions_) session.sweep(shared_.watch.now());
     arm_sweep();
   });
+  sweep_armed_ = true;  // not before: what throws has armed nothing
 }
 
 void AsioServer::begin_stop(std::chrono::milliseconds grace) {

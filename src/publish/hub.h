@@ -32,6 +32,8 @@ class Hub {
   [[nodiscard]] const SnapshotPtr* current() const { return flight_.fresh(clock_.now()) ? &current_ : nullptr; }
   // Calls `receive` at once on a hit, else when the pass ends.
   void fresh(Receive receive);
+  // In force at once, also for the current snapshot.
+  void set_ttl(Duration ttl) { flight_.set_ttl(ttl); }
   // A pass ended.
   void publish(SnapshotPtr snapshot);
 

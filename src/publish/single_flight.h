@@ -29,6 +29,9 @@ class SingleFlight {
 
   explicit SingleFlight(Settings settings) : settings_(settings) {}
 
+  // Also for the result that is there.
+  void set_ttl(Duration ttl) { settings_.ttl = ttl; }
+
   // Whether the last result still holds.
   [[nodiscard]] bool fresh(Instant now) const { return result_from_ && now - *result_from_ < settings_.ttl; }
   [[nodiscard]] Verdict request(Instant now);

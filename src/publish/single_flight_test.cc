@@ -68,6 +68,17 @@ TEST(SingleFlight, APassThatNeverEndsIsGivenUpForTheWaitersAndNotDoubled) {
   EXPECT_EQ(f.request(t0 + 5s), Verdict::started) << "its figures are five seconds old";
 }
 
+TEST(SingleFlight, ANewTtlJudgesTheResultThatIsThere) {
+  auto f = flight();
+  (void)f.request(t0);
+  f.finished(t0, t0, false);
+  EXPECT_FALSE(f.fresh(t0 + 1s));
+  f.set_ttl(5s);
+  EXPECT_TRUE(f.fresh(t0 + 4999ms));
+  f.set_ttl(500ms);
+  EXPECT_FALSE(f.fresh(t0 + 500ms));
+}
+
 TEST(SingleFlight, AZeroTtlNeverHits) {
   SingleFlight f({.ttl = 0s, .wait_max = 3s, .waiters_max = 9});
   (void)f.request(t0);

@@ -18,7 +18,20 @@ http::Response not_found(std::string_view path) {
   return error_response(404, text);
 }
 
-// RFC 9110 section 9.3.7, and the preflight of the CORS protocol (Fetch standard, section 3.3).
+// What was asked for, without the connection's text: an answer may come after that is gone.
+struct Asked {
+  http::Entrance entrance;
+  http::Coding coding;
+};
+
+// A route that is not served where the request came in is an unknown path, whatever the method: nothing is learned.
+const Route* visible_route(const http::Request& request) {
+  const Route* route = find_route(request.path);
+  return route != nullptr && is_served(route->exposure, request.entrance) ? route : nullptr;
+}
+
+// RFC 9110 section 9.3.7, and the preflight of the CORS protocol (Fetch standard, section 3.3), which comes without a
+// token. Its wildcard does not stand for Authorization.
 http::Response options(const Site& site, const Route* route) {
   auto content = std::make_shared<http::Content>();
   content->status = 204;
@@ -27,8 +40,10 @@ http::Response options(const Site& site, const Route* route) {
     content->fields += site.cors_fields();
     content->fields +=
         "Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n"
-        "Access-Control-Allow-Headers: *\r\n"
         "Access-Control-Max-Age: 86400\r\n";
+    content->fields += token_of(route->exposure, site.tokens()).empty()
+                           ? "Access-Control-Allow-Headers: *\r\n"
+                           : "Access-Control-Allow-Headers: *, Authorization\r\n";
   }
   return {std::move(content), {}, false};
 }
@@ -43,37 +58,50 @@ http::Response unavailable(const Site& site, const Route& route, std::string_vie
   return error_response(503, text, fields_for(site, route, retry_after));
 }
 
+// RFC 6750 section 3: who gave nothing is told no error.
+http::Response unauthorized(const Site& site, const Route& route, TokenCheck check) {
+  if (check == TokenCheck::missing)
+    return error_response(401, "a bearer token is needed",
+                          fields_for(site, route, "WWW-Authenticate: Bearer realm=\"gputach\"\r\n"));
+  return error_response(
+      401, "the bearer token is wrong",
+      fields_for(site, route, "WWW-Authenticate: Bearer realm=\"gputach\", error=\"invalid_token\"\r\n"));
+}
+
 // `snapshot` is null when too many wait already.
-http::Response answer_fresh(Site& site, const Route& route, std::string_view query, const SnapshotPtr& snapshot,
-                            CacheState cache) {
+http::Response answer_fresh(Site& site, const Route& route, std::string_view query, Asked asked,
+                            const SnapshotPtr& snapshot, CacheState cache) {
   if (snapshot == nullptr) return unavailable(site, route, "too many requests wait for the GPUs", "Retry-After: 1\r\n");
   // At the end the pass is cut short; that says nothing about the GPUs.
   if (site.draining() && snapshot->sample().failure)
     return unavailable(site, route, "going down", "Retry-After: 5\r\n");
-  return route.handle({query, snapshot, cache, site});
+  return route.handle({query, snapshot, cache, site, asked.entrance, asked.coding});
 }
 
 }  // namespace
 
 void Dispatcher::operator()(const http::Request& request, http::Respond respond) const {
-  const Route* route = find_route(request.path);
+  const Route* route = visible_route(request);
   if (request.method == "OPTIONS" && (route != nullptr || request.target == "*")) return respond(options(site_, route));
   if (route == nullptr) return respond(not_found(request.path));
+  if (const TokenCheck check = check_token(route->exposure, request, site_.tokens()); check != TokenCheck::passed)
+    return respond(unauthorized(site_, *route, check));
   if (request.method != "GET" && request.method != "HEAD")
     return respond(
         error_response(405, "Method not allowed: use GET, HEAD or OPTIONS", fields_for(site_, *route, allow_fields)));
   static const SnapshotPtr none;
   if (route->freshness == Freshness::none)
-    return respond(route->handle({request.query, none, CacheState::miss, site_}));
+    return respond(route->handle({request.query, none, CacheState::miss, site_, request.entrance}));
 
+  const Asked asked{request.entrance, http::choose_coding(request.fields)};
   if (const SnapshotPtr* current = hub_.current())
-    return respond(answer_fresh(site_, *route, request.query, *current, CacheState::hit));
+    return respond(answer_fresh(site_, *route, request.query, asked, *current, CacheState::hit));
 
   if (site_.draining()) return respond(unavailable(site_, *route, "going down", "Retry-After: 5\r\n"));  // no new pass
   // The request's text is the connection's and is gone once this returns: what the handler may look at is copied.
-  hub_.fresh([&site = site_, route, query = std::string(request.query), respond = std::move(respond)](
+  hub_.fresh([&site = site_, route, query = std::string(request.query), asked, respond = std::move(respond)](
                  const SnapshotPtr& snapshot, CacheState cache) mutable {
-    respond(answer_fresh(site, *route, query, snapshot, cache));
+    respond(answer_fresh(site, *route, query, asked, snapshot, cache));
   });
 }
 

@@ -1,4 +1,4 @@
-// Purpose: from a request to the handler of its route: 404, 405, OPTIONS, cross-origin headers, freshness.
+// Purpose: from a request to the handler of its route: 404, 401, 405, OPTIONS, cross-origin headers, freshness.
 // Owns: nothing; site and hub must outlive it.
 // Threads: the io thread.
 // Fails: always answers, with an {"error": ...} body where there is nothing better to say.

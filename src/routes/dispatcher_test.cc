@@ -3,71 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "routes/route.h"
+#include "routes/routes_test_kit.h"
 
 namespace gputach {
 namespace {
 
 using namespace std::chrono_literals;
-
-// The real hub and routes; only the driver's side is a lambda.
-struct World {
-  ManualClock clock;
-  unsigned passes = 0;
-  Counters counters;
-  http::Counters http_counters;
-  Site site;
-  Hub hub{{.flight = {.ttl = 1s, .wait_max = 3s, .waiters_max = 2}, .overdue = {}},
-          clock,
-          [this] { ++passes; },
-          [](Duration, std::move_only_function<void()>) {}};
-  Dispatcher dispatcher{site, hub};
-
-  explicit World(std::string origin = "*")
-      : site({.cors_origin = std::move(origin),
-              .activity = [this] { return Site::Activity{clock.now().time_since_epoch(), counters, http_counters}; }}) {
-  }
-
-  struct Answer {
-    bool given = false;
-    http::Response response;
-    [[nodiscard]] std::string fields() const { return response.content->fields + std::string(response.extra_fields); }
-    [[nodiscard]] int status() const { return response.content->status; }
-    [[nodiscard]] const std::string& body() const { return response.content->body; }
-    [[nodiscard]] bool has(std::string_view text) const { return fields().find(text) != std::string::npos; }
-  };
-
-  using AnswerPtr = std::shared_ptr<Answer>;  // shared with the respond function, which may be called late
-
-  AnswerPtr send(std::string_view method, std::string_view target) {
-    auto answer = std::make_shared<Answer>();
-    http::Request request;
-    request.method = method;
-    request.target = target;
-    const std::size_t mark = target.find('?');
-    request.path = target.substr(0, mark);
-    request.query = mark == std::string_view::npos ? "" : target.substr(mark + 1);
-    dispatcher(request, [answer](http::Response response) {
-      EXPECT_FALSE(answer->given) << "answered once";
-      *answer = {true, std::move(response)};
-    });
-    return answer;
-  }
-  Answer get(std::string_view target, std::string_view method = "GET") { return *send(method, target); }
-  void publish(bool good = true, bool simulated = false) {
-    Sample sample;
-    sample.collected = clock.now();
-    sample.simulated = simulated;
-    if (good) {
-      sample.entities.emplace_back(Scope::gpu, 3u);
-      sample.entities[0].condition = Status::ok;
-      for (Reading& reading : sample.entities[0].readings) reading = Reading::of(0.5);
-      sample.entities[0][id("fan_speed_ratio")] = Reading::missing(Status::unsupported);
-    } else {
-      sample.failure = Error{ErrorCode::not_initialized, "NVML not initialized"};
-    }
-    hub.publish(std::make_shared<const Snapshot>(std::move(sample)));
-  }
-};
 
 TEST(Dispatcher, StatsWaitsForAPassAndLaterAnswersAreHitsOfTheSameBytes) {
   World world;
@@ -183,6 +124,7 @@ TEST(Dispatcher, OptionsAnswersWithoutAPass) {
 
 TEST(Dispatcher, EveryRouteOfTheTableAnswersAndTheListNamesItOnce) {
   World world;
+  world.entrance = http::Entrance::restricted;
   (void)world.get("/proxy/stats");
   world.publish();
   const std::string list = world.get("/proxy/v1/").body();
@@ -232,6 +174,25 @@ TEST(Dispatcher, TheDaemonsOwnFiguresAreWhatWasCounted) {
   world.http_counters.rejected = 13;
   world.http_counters.head_timeouts = 1;
   world.http_counters.idle_timeouts = 20;
+  world.http_counters.heads_too_large = 14;
+  world.http_counters.bodies_too_large = 15;
+  world.http_counters.used_up = 16;
+  world.http_counters.yields = 17;
+  world.http_counters.body_timeouts = 18;
+  world.http_counters.write_timeouts = 21;
+  world.http_counters.tls_handshakes = 22;
+  world.http_counters.tls_failures = 23;
+  world.http_counters.tls_reload_failures = 24;
+  world.http_counters.accept_failures = 25;
+  world.http_counters.handler_failures = 26;
+  world.http_counters.session_failures = 27;
+  world.http_counters.work_failures = 28;
+  world.http_counters.stalls.turns[0] = 6;
+  world.http_counters.stalls.turns[2] = 2;
+  world.http_counters.stalls.turns.back() = 2;
+  world.http_counters.stalls.total_ns = 3'000'000'123;
+  world.http_counters.stalls.longest_ns = 2'000'000'001;
+  world.access_lines_dropped = 9;
   world.http_counters.responses[2] = 30;
   world.http_counters.responses[5] = 40;
   const std::string body = world.get("/proxy/v1/daemon").body();
@@ -242,8 +203,17 @@ TEST(Dispatcher, TheDaemonsOwnFiguresAreWhatWasCounted) {
       R"("temperature_celsius":0,"power_watts":5,"power_limit_watts":0,"fan_speed_ratio":0,)"
       R"("encoder_utilization_ratio":0,"decoder_utilization_ratio":0},)"
       R"("worker":{"started":4,"not_started":8,"given_up":3,"exited":2},)"
-      R"("http":{"accepted":10,"active":1,"refused":11,"requests":12,"rejected":13,"timeouts":21,)"
-      R"("responses":{"1xx":0,"2xx":30,"3xx":0,"4xx":0,"5xx":40}}})");
+      R"("http":{"accepted":10,"active":1,"refused":11,"requests":12,"rejected":13,"timeouts":60,)"
+      R"("responses":{"1xx":0,"2xx":30,"3xx":0,"4xx":0,"5xx":40},)"
+      R"("limits":{"connections_max":11,"head_bytes_max":14,"body_bytes_max":15,"requests_per_connection_max":16,)"
+      R"("pipelined_before_yield":17,"head_timeout":1,"body_timeout":18,"idle_timeout":20,"write_timeout":21},)"
+      R"("tls":{"handshakes":22,"failures":23,"reload_failures":24},)"
+      R"("failures":{"accept":25,"handler":26,"session":27,"work":28}},)"
+      R"("loop_stalls":{"unit":"us","buckets":[{"le":5,"count":6},{"le":10,"count":6},{"le":20,"count":8},)"
+      R"({"le":50,"count":8},{"le":100,"count":8},{"le":200,"count":8},{"le":500,"count":8},{"le":1000,"count":8},)"
+      R"({"le":2000,"count":8},{"le":5000,"count":8},{"le":10000,"count":8},{"le":50000,"count":8},)"
+      R"({"le":200000,"count":8},{"le":1000000,"count":8}],"count":10,"total":3000000.123,"longest":2000000.001,)"
+      R"("median":4.167},"access_log":{"dropped":9},"gzip":{"pages":0}})");
   EXPECT_TRUE(body.starts_with(R"({"uptime_s":3601.5,)")) << body;
 }
 

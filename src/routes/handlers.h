@@ -12,9 +12,10 @@ namespace gputach {
 [[nodiscard]] http::Response handle_healthz(const Call& call);  // health.cc
 [[nodiscard]] http::Response handle_readyz(const Call& call);
 [[nodiscard]] http::Response handle_version(const Call& call);  // about.cc
-[[nodiscard]] http::Response handle_daemon(const Call& call);   // activity.cc
+[[nodiscard]] http::Response handle_configuration(const Call& call);
 [[nodiscard]] http::Response handle_index(const Call& call);
 [[nodiscard]] http::Response handle_route_list(const Call& call);
 [[nodiscard]] http::Response handle_root(const Call& call);
+[[nodiscard]] http::Response handle_daemon(const Call& call);  // activity.cc
 
 }  // namespace gputach

@@ -8,8 +8,10 @@
 #include <string>
 #include <string_view>
 
+#include "http/accept_encoding.h"
 #include "http/message.h"
 #include "publish/hub.h"
+#include "routes/access.h"
 
 namespace gputach {
 
@@ -18,9 +20,6 @@ enum class Freshness : unsigned char {
   none,        // answers from what it knows
   within_ttl,  // a snapshot younger than the cache's TTL: waits for a pass if need be
 };
-
-// Who may see it, once there is more than one listener.
-enum class Exposure : unsigned char { contract, read, sensitive, admin };
 
 // Which origins a browser page may come from to read the answer.
 enum class CrossOrigin : unsigned char { same_only, as_configured };
@@ -32,6 +31,8 @@ struct Call {
   const SnapshotPtr& snapshot;  // null for routes that want no freshness
   CacheState cache = CacheState::miss;
   Site& site;
+  http::Entrance entrance = http::Entrance::common;
+  http::Coding coding = http::Coding::identity;  // what the client takes; only asked for with Freshness::within_ttl
 
   // True when the query has this parameter with this value; nothing is decoded.
   [[nodiscard]] bool has_parameter(std::string_view name, std::string_view value) const;
@@ -49,7 +50,5 @@ struct Route {
 // The whole URL space below /proxy/, for GET and HEAD. OPTIONS and 405 follow from it.
 [[nodiscard]] std::span<const Route> routes();
 [[nodiscard]] const Route* find_route(std::string_view path);
-
-[[nodiscard]] std::string_view to_string(Exposure exposure);
 
 }  // namespace gputach

@@ -9,14 +9,15 @@ namespace {
 
 // clang-format off
 constexpr auto table = std::to_array<Route>({
-    {"/proxy/stats",   Freshness::within_ttl, Exposure::contract, CrossOrigin::as_configured, handle_stats,      "GPU statistics as JSON, at most one cache TTL old."},
-    {"/proxy/healthz", Freshness::none,       Exposure::read,     CrossOrigin::same_only,     handle_healthz,    "200 while the process serves."},
-    {"/proxy/readyz",  Freshness::none,       Exposure::read,     CrossOrigin::same_only,     handle_readyz,     "200 while requests are welcome, 503 once it is going down."},
-    {"/proxy/version", Freshness::none,       Exposure::read,     CrossOrigin::same_only,     handle_version,    "Version, commit and compiler of this build."},
-    {"/proxy/v1/daemon", Freshness::none,     Exposure::read,     CrossOrigin::same_only,     handle_daemon,     "What the daemon has done and dropped so far, as JSON."},
-    {"/proxy/v1/",     Freshness::none,       Exposure::read,     CrossOrigin::same_only,     handle_route_list, "Every route, as JSON."},
-    {"/proxy/",        Freshness::none,       Exposure::read,     CrossOrigin::same_only,     handle_index,      "This list, as a page."},
-    {"/",              Freshness::none,       Exposure::read,     CrossOrigin::same_only,     handle_root,       "Redirects to /proxy/."},
+    {"/proxy/stats",     Freshness::within_ttl, Exposure::contract, CrossOrigin::as_configured, handle_stats,         "GPU statistics as JSON, at most one cache TTL old."},
+    {"/proxy/healthz",   Freshness::none,       Exposure::contract, CrossOrigin::same_only,     handle_healthz,       "200 while the process serves."},
+    {"/proxy/readyz",    Freshness::none,       Exposure::contract, CrossOrigin::same_only,     handle_readyz,        "200 while requests are welcome, 503 once it is going down."},
+    {"/proxy/version",   Freshness::none,       Exposure::read,     CrossOrigin::same_only,     handle_version,       "Version, commit and compiler of this build."},
+    {"/proxy/v1/daemon", Freshness::none,       Exposure::read,     CrossOrigin::same_only,     handle_daemon,        "What the daemon has done and dropped so far, as JSON."},
+    {"/proxy/v1/config", Freshness::none,       Exposure::admin,    CrossOrigin::same_only,     handle_configuration, "Every flag with its value and where that came from, as JSON."},
+    {"/proxy/v1/",       Freshness::none,       Exposure::read,     CrossOrigin::same_only,     handle_route_list,    "Every route, as JSON."},
+    {"/proxy/",          Freshness::none,       Exposure::read,     CrossOrigin::same_only,     handle_index,         "This list, as a page."},
+    {"/",                Freshness::none,       Exposure::read,     CrossOrigin::same_only,     handle_root,          "Redirects to /proxy/."},
 });
 // clang-format on
 
@@ -36,11 +37,6 @@ const Route* find_route(std::string_view path) {
   const std::string_view wanted = without_slash(path);
   const auto found = std::ranges::find_if(table, [&](const Route& r) { return without_slash(r.path) == wanted; });
   return found == table.end() ? nullptr : &*found;
-}
-
-std::string_view to_string(Exposure exposure) {
-  constexpr std::array<std::string_view, 4> names = {"contract", "read", "sensitive", "admin"};
-  return names[static_cast<std::size_t>(exposure)];
 }
 
 bool Call::has_parameter(std::string_view name, std::string_view value) const {

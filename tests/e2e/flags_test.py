@@ -10,14 +10,29 @@ import time
 import expected
 import harness
 
-# A value that each flag refuses; --nvml-library takes any path.
+# A value that each flag refuses; the others take any path.
+ANY_PATH = {"nvml-library", "tls-certificate", "tls-key"}
+BAD_ADDRESSES = ("8080", "localhost", "127.0.0.1:http", "127.0.0.1:99999", "127.0.0.1:-1", "unix:",
+                 "tls:8443", "udp:[::]:1")
+BAD_TIMEOUTS = ("10", "0s", "99ms", "61m", "-1s", "1h", "")
 BAD_VALUES = {
-    "listen": ("8080", "localhost", "127.0.0.1:http", "127.0.0.1:99999", "127.0.0.1:-1", ""),
+    "listen": (*BAD_ADDRESSES, ""),
+    "private-listen": BAD_ADDRESSES,
+    "token-files": ("x", "admin", "admin=", "nobody=/x", "admin=/x,", "admin=/x,admin=/y"),
     "devices": ("x", "-1", "1,", "64", "GPU-", "1;2"),
     "nvml-timeout": ("2", "0s", "1ms", "61s", "-1s", "2 s", "s", ""),
     "cache-ttl": ("1", "-1s", "61s", "1h", "nans", "infs", ""),
     "cors-origin": ("a b", "a,b", "a\r\nb: c", "\x7f"),
     "connections-max": ("0", "-1", "1000001", "many", "1.5", ""),
+    "head-bytes-max": ("0", "1023", "1025KiB", "16KB", "16 KiB", "-1", "1.5KiB", ""),
+    "body-bytes-max": ("-1", "17MiB", "64K", "99999999999999999999", ""),
+    "requests-per-connection-max": ("-1", "1000000001", "1KiB", ""),
+    "pipelined-before-yield": ("0", "10001", "many", ""),
+    "head-timeout": BAD_TIMEOUTS,
+    "idle-timeout": BAD_TIMEOUTS,
+    "write-timeout": BAD_TIMEOUTS,
+    "access-log": ("",),
+    "config": ("/nonexistent/gputach.toml", "/"),
     "log-level": ("loud", "INFO", "2", ""),
 }  # fmt: skip
 
@@ -36,8 +51,9 @@ class Help(harness.TestCase):
 
     def test_help_and_the_documentation_name_every_flag_its_variable_and_its_default(self):
         shown, page = harness.run_gputach("serve", "--help").stdout, harness.run_gputach("docs", "flags").stdout
-        rows = re.findall(r"^\| `--([a-z-]+) ([A-Z:]+)` \| `(GPUTACH_[A-Z_]+)` \| (?:`(.*?)`)? \| (.+) \|$", page, re.M)
-        self.assertEqual({row[0] for row in rows}, {*BAD_VALUES, "nvml-library"})
+        rows = re.findall(r"^\| `--([a-z-]+) ([A-Z]+)` \| `(GPUTACH_[A-Z_]+)` \| (?:`(.*?)`)? \| (?:live|restart) "
+                          r"\| (.+) \|$", page, re.M)
+        self.assertEqual({row[0] for row in rows}, {*BAD_VALUES, *ANY_PATH})
         words = " ".join(shown.split())
         for flag, _, name, default, text in rows:
             with self.subTest(flag):

@@ -15,6 +15,8 @@ verb_ci() {
   stage 'README test command'   readme_test
   stage 'printed documents'     ./dev docs --check
   stage 'lint'                  ./dev lint
+  stage 'fuzzing'               ./dev fuzz 10
+  stage 'benchmark gate'        ./dev bench --gate
   stage 'address and undefined' ./dev test asan
   stage 'thread sanitizer'      ./dev test tsan
   stage 'device bundle'         ./dev device-bundle --try

@@ -8,7 +8,7 @@ verb_lint() {
   # The compile commands are all that is needed of this build.
   configure_preset release
   local files
-  files=$(find src -name '*.cc' ! -name '*_test.cc' | LC_ALL=C sort)
+  files=$(find src -name '*.cc' ! -name '*_test.cc' ! -name '*_bench.cc' | LC_ALL=C sort)
   say "== clang-tidy: $(wc -l <<<"$files") files"
   xargs -P "$(parallel_jobs)" -n 1 clang-tidy-19 -p build/release --quiet --warnings-as-errors='*' <<<"$files"
 }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# setup [STAGE...]              install what the stages need (build test ci; default all)
+# setup [STAGE...]              install what the stages need (build test ci bench; default all)
 verb_setup() {
-  (($# > 0)) || set -- build test ci
+  (($# > 0)) || set -- build test ci bench
   need_packages "$@"
   say "Everything for these stages is installed: $*"
 }

@@ -63,5 +63,15 @@ need_packages() {
     package=$(available_package $alternatives)
     chosen+=("$package")
   done <<<"$missing"
+  keep_services_off "${chosen[@]}"
   as_root "${apt[@]}" install --no-install-recommends "${chosen[@]}"
+}
+
+# A server that we want as a program is not to run as a service, neither from its installation on nor after a boot.
+keep_services_off() {
+  local unit=/etc/systemd/system/nginx.service
+  [[ " $* " == *' nginx'* && ! -e $unit && ! -L $unit ]] || return 0
+  as_root mkdir -p "${unit%/*}"
+  as_root ln -s /dev/null "$unit"
+  say "nginx.service is masked, so that nothing starts it; to use it as a service: systemctl unmask nginx"
 }

@@ -4,6 +4,7 @@
 // Threads: read-only once the daemon is built; what a reload changes is a new one.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/server.h"
+#include "relay/relay.h"
+#include "routes/site.h"
 #include "sources/nvml/nvml_source.h"
 
 namespace gputach {
@@ -22,6 +25,12 @@ struct Config {
   http::Limits limits;
   std::vector<TokenFile> token_files;
   std::string access_log;  // off, stderr or a file
+  std::optional<relay::UpstreamAddress> upstream;
+  relay::RelayLimits relay_limits;
+  ReadyRequires ready_requires;
+  std::string allow_paths;
+  std::string deny_paths;
+  Duration drain_timeout{};
   std::string cors_origin;
   Duration cache_ttl{};
   Duration nvml_timeout{};

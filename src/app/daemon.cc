@@ -1,5 +1,6 @@
 #include "app/daemon.h"
 
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <thread>
@@ -11,6 +12,7 @@
 #include "base/log.h"
 #include "http/server.h"
 #include "publish/hub.h"
+#include "relay/relay.h"
 #include "routes/dispatcher.h"
 #include "sampling/sampler.h"
 #include "sources/nvml/nvml_source.h"
@@ -54,13 +56,29 @@ Result<std::unique_ptr<AccessLog>> open_access_log(const Config& config, const C
   return AccessLog::open(config.access_log, clock);
 }
 
-http::Settings http_settings(const Config& config, AccessLog* access_log) {
+// Paths below /proxy/ are ours, and so is what asks about the server as a whole.
+bool is_the_engines(const http::Request& request) {
+  const bool ours = request.path == "/proxy" || request.path.starts_with("/proxy/") || request.target == "*";
+  return !ours && request.entrance == http::Entrance::common;
+}
+
+// Null when there is no engine.
+Result<std::unique_ptr<relay::Relay>> open_relay(const Config& config, relay::Traffic& traffic, const Clock& clock) {
+  if (!config.upstream) return nullptr;
+  auto rules = relay::PathRules::parse(config.allow_paths, config.deny_paths);
+  if (!rules) return std::unexpected(std::move(rules.error()));
+  relay::RelaySettings settings{*config.upstream, config.relay_limits, *std::move(rules), is_the_engines};
+  return std::make_unique<relay::Relay>(std::move(settings), traffic, clock);
+}
+
+http::Settings http_settings(const Config& config, relay::Relay* relay, AccessLog* access_log) {
   http::Settings settings;
   settings.listen.clear();
   for (const std::string& address : config.listen) settings.listen.push_back({address, http::Entrance::common});
   for (const std::string& address : config.private_listen)
     settings.listen.push_back({address, http::Entrance::restricted});
   settings.limits = config.limits;
+  if (relay != nullptr) settings.carrier = &relay->carrier();
   settings.tls = config.tls;
   if (access_log != nullptr)
     settings.observe = [access_log](const http::Exchange& exchange) { access_log->write(exchange); };
@@ -82,6 +100,23 @@ void reload_until_ended(const sigset_t& signals, AccessLog* access_log, Reloader
     reloader.reload();
   }
   log_line(LogLevel::info, "stopping", {{"signal", received == SIGTERM ? "SIGTERM" : "SIGINT"}});
+}
+
+AskEngine ask_engine_through(relay::Relay* relay) {
+  if (relay == nullptr) return {};
+  return [relay](std::move_only_function<void(bool)> answer) { relay->ask_health(std::move(answer)); };
+}
+
+// Until nothing is on its way to the engine and back, the time is over, or somebody is impatient.
+void drain(http::Server& server, relay::Relay* relay, const sigset_t& signals, Duration timeout, const Clock& clock) {
+  if (relay == nullptr) return;
+  auto empty = std::make_shared<std::atomic<bool>>(false);
+  server.post([relay, empty] { relay->drain([empty] { empty->store(true); }); });
+  constexpr timespec look_period{.tv_sec = 0, .tv_nsec = 20'000'000};
+  for (const Instant end = clock.now() + timeout; !empty->load() && clock.now() < end;) {
+    const int received = ::sigtimedwait(&signals, nullptr, &look_period);
+    if (received == SIGTERM || received == SIGINT) return;
+  }
 }
 
 std::string joined(const std::vector<http::ListenOn>& addresses, http::Entrance entrance) {
@@ -110,16 +145,23 @@ int run_daemon(const Setup& setup, const std::vector<Given>& outside,
   const Result<std::unique_ptr<AccessLog>> opened_log = open_access_log(config, clock);
   if (!opened_log) return refuse(opened_log.error());
   AccessLog* const access_log = opened_log->get();
+  relay::Traffic traffic;
+  const Result<std::unique_ptr<relay::Relay>> opened_relay = open_relay(config, traffic, clock);
+  if (!opened_relay) return refuse(opened_relay.error());
+  relay::Relay* const relay = opened_relay->get();
   std::unique_ptr<http::Server> server;
   std::string shown = setup_json(setup.given);  // the io thread's, once that runs
   Site site({.cors_origin = config.cors_origin,
              .tokens = *tokens,
+             .ready_requires = config.ready_requires,
+             .ask_engine = ask_engine_through(relay),
              .activity =
                  [&] {
                    const std::uint64_t dropped = access_log == nullptr ? 0 : access_log->dropped();
                    return Site::Activity{clock.now() - started, counters, server->counters(), dropped};
                  },
-             .configuration = [&shown] { return shown; }});
+             .configuration = [&shown] { return shown; },
+             .traffic = [&traffic, relay] { return relay == nullptr ? std::string() : traffic_json(traffic); }});
   std::unique_ptr<Hub> hub;
   // From the sampler's thread to the io thread: only immutable snapshots cross.
   Sampler sampler(open_sources(config, *std::move(spawner), clock, counters), config.nvml_timeout, clock, counters,
@@ -134,7 +176,7 @@ int run_daemon(const Setup& setup, const std::vector<Given>& outside,
       });
   const Dispatcher dispatcher(site, *hub);
   Result<std::unique_ptr<http::Server>> opened = http::Server::open(
-      http_settings(config, access_log),
+      http_settings(config, relay, access_log),
       [&](const http::Request& request, http::Respond respond) { dispatcher(request, std::move(respond)); }, clock);
   if (!opened) return refuse(opened.error());
   server = *std::move(opened);
@@ -156,6 +198,7 @@ int run_daemon(const Setup& setup, const std::vector<Given>& outside,
   });
   reload_until_ended(signals, access_log, reloader);
   site.drain();
+  drain(*server, relay, signals, config.drain_timeout, clock);
   server->stop(drain_time);
   sampler.stop();  // whoever waits for a pass is answered
   io.join();

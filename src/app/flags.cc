@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/text_buffer.h"
 #include "http/listen_socket.h"
+#include "relay/upstream_address.h"
 
 namespace gputach {
 namespace {
@@ -57,6 +58,56 @@ template <auto member>
 Result<void> set_tls_file(Config& config, std::string_view value) {
   config.tls.*member = value;
   return {};
+}
+
+Result<void> set_upstream(Config& config, std::string_view value) {
+  config.upstream.reset();
+  if (value.empty()) return {};
+  auto address = relay::parse_upstream_address(value);
+  if (!address) return bad("http://ADDRESS:PORT or unix:/PATH, such as http://127.0.0.1:8000");
+  if (address->kind == relay::UpstreamAddress::Kind::tls)
+    return bad("http://ADDRESS:PORT or unix:/PATH: an engine behind https is not supported yet");
+  config.upstream = *std::move(address);
+  return {};
+}
+
+// Each list is judged alone here; they are joined when the daemon starts.
+template <auto member>
+Result<void> set_paths(Config& config, std::string_view value) {
+  if (const auto rules = relay::PathRules::parse(value, {}); !rules)
+    return bad("a list of paths: " + rules.error().context);
+  config.*member = value;
+  return {};
+}
+
+template <auto member, std::uint64_t min, std::uint64_t max>
+Result<void> set_relay_number(Config& config, std::string_view value) {
+  return store(parse_number(value, min, max), config.relay_limits.*member);
+}
+
+template <auto member, std::int64_t ms_min, std::int64_t ms_max>
+Result<void> set_relay_duration(Config& config, std::string_view value) {
+  return store(parse_duration(value, std::chrono::milliseconds(ms_min), std::chrono::milliseconds(ms_max)),
+               config.relay_limits.*member);
+}
+
+Result<void> set_ready_requires(Config& config, std::string_view value) {
+  config.ready_requires = {};
+  if (value.empty()) return {};
+  for (const std::string_view one : split_list(value)) {
+    if (one == "engine") {
+      config.ready_requires.engine = true;
+    } else if (one == "gpu") {
+      config.ready_requires.gpu = true;
+    } else {
+      return bad("a list of engine and gpu");
+    }
+  }
+  return {};
+}
+
+Result<void> set_drain_timeout(Config& config, std::string_view value) {
+  return store(parse_duration(value, 0s, 24h), config.drain_timeout);
 }
 
 Result<void> set_addresses(std::vector<std::string>& addresses, std::string_view value) {
@@ -156,6 +207,7 @@ Result<void> check_together(const Config& config) {
 
 using http::Limits;
 using http::TlsFiles;
+using relay::RelayLimits;
 using enum Reload;
 
 // clang-format off
@@ -208,6 +260,39 @@ constexpr auto table = std::to_array<Flag>({
     {"write-timeout", "DURATION", "30s", FlagUse::serving, live,
      "How long a client may take no byte of its answer. Counted as http.limits.write_timeout.",
      set_timeout<&Limits::write_timeout, 100, 3'600'000>},
+    {"upstream", "URL", "", FlagUse::serving, restart,
+     "The engine that gets every request outside of /proxy/: http://ADDRESS:PORT or unix:/PATH. None: they are 404.",
+     set_upstream},
+    {"allow-paths", "LIST", "", FlagUse::serving, restart,
+     "Paths of the engine that clients may reach, separated by commas: /exact, /folder/*, preset:vllm-safe; all of them when empty.",
+     set_paths<&Config::allow_paths>},
+    {"deny-paths", "LIST", "", FlagUse::serving, restart,
+     "Paths of the engine that clients may not reach, in the same form; denied wins over allowed.",
+     set_paths<&Config::deny_paths>},
+    {"upstream-connections-max", "NUMBER", "1024", FlagUse::serving, restart,
+     "Connections to the engine at a time; further requests wait for one of them.",
+     set_relay_number<&RelayLimits::connections_max, 1, 100'000>},
+    {"upstream-queue-max", "NUMBER", "1024", FlagUse::serving, restart,
+     "Requests that wait for a connection to the engine; more are answered with 503. Counted as "
+     "gateway_errors_total, connection_limit_reached, of /proxy/v1/proxy.",
+     set_relay_number<&RelayLimits::queue_max, 0, 100'000>},
+    {"upstream-queue-timeout", "DURATION", "10s", FlagUse::serving, restart,
+     "How long a request waits for a connection to the engine, then 503.",
+     set_relay_duration<&RelayLimits::queue_wait_max, 100, 3'600'000>},
+    {"upstream-connect-timeout", "DURATION", "2s", FlagUse::serving, restart,
+     "How long the engine may take to accept a connection, then 504.",
+     set_relay_duration<&RelayLimits::connect_timeout, 100, 60'000>},
+    {"upstream-reuse-within", "DURATION", "2500ms", FlagUse::serving, restart,
+     "How long an idle connection to the engine is used again; below the engine's own limit (vLLM: 5s).",
+     set_relay_duration<&RelayLimits::reuse_within, 0, 3'600'000>},
+    {"body-timeout", "DURATION", "60s", FlagUse::serving, restart,
+     "How long a client may send nothing in the middle of a body for the engine, then 408.",
+     set_relay_duration<&RelayLimits::body_timeout, 100, 3'600'000>},
+    {"ready-requires", "LIST", "", FlagUse::serving, restart,
+     "What /proxy/readyz asks for beyond a server that serves: engine (its /health), gpu (fresh figures), or both.",
+     set_ready_requires},
+    {"drain-timeout", "DURATION", "30s", FlagUse::serving, restart,
+     "How long answers of the engine may go on after SIGTERM.", set_drain_timeout},
     {"access-log", "WHERE", "off", FlagUse::serving, restart,
      "One line of JSON for each request: off, stderr, or the file to add to, which SIGHUP opens again. Lines left out are "
      "counted as access_log.dropped.", set_access_log},

@@ -42,6 +42,8 @@ class Carrier {
 
   virtual ~Carrier() = default;
 
+  // Before the loop runs: what it may use until detach().
+  virtual void attach(net::Executor executor, LoopWatch& watch) = 0;
   // Decided on the head alone, before a body is looked at.
   [[nodiscard]] virtual bool takes(const Request& request) const = 0;
   // `head` is scratch of the io thread: gone at the first wait.

@@ -137,6 +137,7 @@ Result<void> AsioServer::load_certificate() {
 }
 
 void AsioServer::run() {
+  if (shared_.settings.carrier != nullptr) shared_.settings.carrier->attach(context_.get_executor(), shared_.watch);
   for (bool running = true; running;) {
     try {
       keep_going();

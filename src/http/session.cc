@@ -140,6 +140,7 @@ net::Awaitable<> Session::refuse() {
 
 void Session::begin_exchange() {
   bump(shared_.counters.requests);
+  shared_.head.request.entrance = entrance_;
   phase_ = Phase::handler;
   head_only_ = shared_.head.request.method == "HEAD";
   last_ = !shared_.head.keep_alive;
@@ -182,7 +183,6 @@ net::Awaitable<bool> Session::carry() {
 void Session::call_handler() {
   response_.reset();
   dropped_ = false;
-  shared_.head.request.entrance = entrance_;
   try {
     shared_.handler(shared_.head.request, Responder(gate_));
   } catch (const std::exception& error) {

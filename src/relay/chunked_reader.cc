@@ -28,4 +28,11 @@ ChunkedBatch take_chunks(ChunkedReader& reader, std::string_view bytes, bool in_
   return batch;
 }
 
+std::string_view data_of(const ChunkedBatch& batch, bool in_chunks, std::string_view out) {
+  if (batch.data_bytes == 0) return {};
+  std::size_t after = 0;
+  if (in_chunks) after = chunk_end.size() + (batch.state == ChunkedBatch::State::done ? last_chunk.size() : 0);
+  return out.substr(out.size() - after - batch.data_bytes, batch.data_bytes);
+}
+
 }  // namespace gputach::relay

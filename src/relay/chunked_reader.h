@@ -31,4 +31,7 @@ struct ChunkedBatch {
 // no chunk: an empty one would end the body. With bad nothing is appended.
 [[nodiscard]] ChunkedBatch take_chunks(ChunkedReader& reader, std::string_view bytes, bool in_chunks, std::string& out);
 
+// The data that a batch has appended to `out`.
+[[nodiscard]] std::string_view data_of(const ChunkedBatch& batch, bool in_chunks, std::string_view out);
+
 }  // namespace gputach::relay

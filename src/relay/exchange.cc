@@ -13,38 +13,77 @@ namespace asio = net::asio;
 
 constexpr std::size_t window_bytes_max = 64 * 1024;  // held of one answer while the client takes it
 
+// "127.0.0.1:1" and "[::1]:1" without the port; nothing for a Unix socket.
+std::string_view address_of(std::string_view peer) {
+  const std::size_t colon = peer.rfind(':');
+  if (colon == std::string_view::npos) return {};
+  const std::string_view host = peer.substr(0, colon);
+  return host.starts_with('[') ? host.substr(1, host.size() - 2) : host;
+}
+
+std::string_view value_of(std::span<const http::Field> fields, std::string_view name) {
+  const auto found =
+      std::ranges::find_if(fields, [name](const http::Field& f) { return http::equal_without_case(f.name, name); });
+  return found == fields.end() ? std::string_view{} : found->value;
+}
+
+BodyForm form_of(std::span<const http::Field> fields) {
+  return body_form(value_of(fields, "Content-Type"), value_of(fields, "Content-Encoding"));
+}
+
 }  // namespace
 
 Exchange::Exchange(RelayShared& shared, http::Carrier::Client& client, const http::RequestHead& head)
     : shared_(shared),
       client_(client),
       place_(shared.exchanges.insert(shared.exchanges.end(), this)),
+      meter_(shared.traffic, route_class(head.request.path), form_of(head.request.fields), client.watch.now()),
       body_{head.framing, head.content_length},
       body_left_(head.framing == http::Framing::length ? head.content_length : 0),
       client_minor_version_(head.request.minor_version),
       client_keep_alive_(head.keep_alive),
+      body_done_(head.framing == http::Framing::none || (head.framing == http::Framing::length && body_left_ == 0)),
       input_(window_bytes_max) {
-  const http::Request& request = head.request;
+  judge(head.request);
+  if (!fault_) forward_head(head.request);
+  client.input.consume(head.size);
+}
+
+void Exchange::judge(const http::Request& request) {
+  if (shared_.draining) fault_ = GatewayFault::draining;
+  switch (shared_.rules.judge(request.path)) {
+    case PathVerdict::allowed: break;
+    case PathVerdict::denied: fault_ = GatewayFault::path_denied; break;
+    case PathVerdict::unclear:
+      fault_ = GatewayFault::request_malformed;
+      detail_ = "the path can be read in more than one way";
+      break;
+  }
+}
+
+void Exchange::forward_head(const http::Request& request) {
   const bool upgrade = asks_websocket(request, body_);
   answering_ = upgrade ? Answering::upgrade : request.method == "HEAD" ? Answering::head : Answering::other;
   may_retry_ = request.method == "GET" || request.method == "HEAD" || request.method == "OPTIONS";
-  body_done_ = head.framing == http::Framing::none || (head.framing == http::Framing::length && body_left_ == 0);
-  const std::string_view peer = client.peer.substr(0, client.peer.rfind(':'));
-  const RequestContext context{
-      .peer = peer.starts_with('[') ? peer.substr(1, peer.size() - 2) : (peer == "unix" ? std::string_view{} : peer),
-      .scheme = client.link.is_tls() ? "https" : "http",
-      .upstream_host = shared.pool.address().authority,
-      .pseudonym = shared.pseudonym,
-      .request_id = client.id,
-      .upgrade = upgrade ? UpgradePolicy::websocket : UpgradePolicy::drop,
-      .expect = ExpectPolicy::pass};
+  const RequestContext context{.peer = address_of(client_.peer),
+                               .scheme = client_.link.is_tls() ? "https" : "http",
+                               .upstream_host = shared_.pool.address().authority,
+                               .pseudonym = shared_.pseudonym,
+                               .request_id = client_.id,
+                               .upgrade = upgrade ? UpgradePolicy::websocket : UpgradePolicy::drop,
+                               .expect = ExpectPolicy::pass};
   switch (append_forwarded_request(head_text_, request, body_, context)) {
     case RequestOutcome::appended: break;
     case RequestOutcome::loop: fault_ = GatewayFault::loop; break;
-    case RequestOutcome::final_recipient:
-    case RequestOutcome::too_many_nominations: fault_ = GatewayFault::request_malformed; break;
+    case RequestOutcome::final_recipient:  // RFC 9110 section 7.6.2
+      own_word_ = std::make_shared<const http::Content>(
+          http::Content{request.method == "OPTIONS" ? 204 : 405, "Allow: OPTIONS\r\n", {}});
+      break;
+    case RequestOutcome::too_many_nominations:
+      fault_ = GatewayFault::request_malformed;
+      detail_ = "Connection names too many fields";
+      break;
   }
-  client.input.consume(head.size);
 }
 
 Exchange::~Exchange() {
@@ -54,12 +93,14 @@ Exchange::~Exchange() {
 
 net::Awaitable<> Exchange::run() {
   http::CoroutineTurn turn(client_.watch);
-  const bool reached = !fault_ && co_await reach_engine(turn);
+  const bool asked = !fault_ && own_word_ == nullptr;
+  const bool reached = asked && co_await reach_engine(turn);
   if (reached && co_await read_head(turn)) answer_done_ = co_await pass_answer(turn);
   finished_ = true;
   settle();
   co_await join_upload(turn);
-  if (fault_ && client_.status == 0 && !client_gone_) give_up(*fault_);
+  if (client_.status == 0 && !client_gone_) give_up();
+  finish_meter();
 }
 
 // A connection that has been used before may end at the very moment it is used again. Where the engine cannot have seen
@@ -106,6 +147,7 @@ net::Awaitable<bool> Exchange::read_head(http::CoroutineTurn& turn) {
         parse_upstream_head(input_.view(), judged_, shared_.limits.head_bytes_max, answering_, shared_.head);
     if (outcome.state == http::HeadState::rejected) {
       fault_ = outcome.fault;
+      detail_ = outcome.sentence;
       co_return false;
     }
     if (outcome.state == http::HeadState::complete) {
@@ -149,6 +191,7 @@ net::Awaitable<bool> Exchange::pass_answer(http::CoroutineTurn& turn) {
     co_return false;
   }
   client_.status = head.status;
+  meter_.answer(head.status, form_of(head.fields), client_.watch.now());
   from_engine_ = head.framing;
   to_client_ = framing_for_client(head, client_minor_version_);
   after_ = after_forwarding(head, context);
@@ -165,6 +208,7 @@ net::Awaitable<bool> Exchange::pass_body(http::CoroutineTurn& turn, std::string&
     const std::string_view piece = next_answer_piece(out);
     if (fault_) co_return false;
     client_.body_bytes += piece.size();
+    if (!piece.empty()) meter_.response_body(piece, client_.watch.now());
     if ((!out.empty() || !piece.empty()) && !co_await send_client(turn, out, piece)) co_return false;
     out.clear();
     input_.consume(piece.size());
@@ -187,15 +231,16 @@ std::string_view Exchange::next_answer_piece(std::string& out) {
   switch (from_engine_) {
     case BodyFraming::none: answer_done_ = true; return {};
     case BodyFraming::length: {
-      const std::size_t size =
-          static_cast<std::size_t>(std::min<std::uint64_t>(answer_left_, input_.view().size()));
+      const std::size_t size = static_cast<std::size_t>(std::min<std::uint64_t>(answer_left_, input_.view().size()));
       answer_left_ -= size;
       answer_done_ = answer_left_ == 0;
       return input_.view().substr(0, size);
     }
     case BodyFraming::chunked: {
       const std::size_t before = out.size();
-      const ChunkedBatch batch = take_chunks(answer_reader_, input_.view(), to_client_ == BodyFraming::chunked, out);
+      const bool in_chunks = to_client_ == BodyFraming::chunked;
+      const ChunkedBatch batch = take_chunks(answer_reader_, input_.view(), in_chunks, out);
+      meter_.response_body(data_of(batch, in_chunks, out), client_.watch.now());
       input_.consume(batch.consumed);
       client_.body_bytes += batch.data_bytes;
       answer_done_ = batch.state == ChunkedBatch::State::done;
@@ -209,6 +254,7 @@ std::string_view Exchange::next_answer_piece(std::string& out) {
     case BodyFraming::tunnel:
       if (to_client_ == BodyFraming::chunked && !input_.view().empty()) {
         append_chunk(out, input_.view());
+        meter_.response_body(input_.view(), client_.watch.now());
         client_.body_bytes += input_.view().size();
         input_.clear();
         return {};
@@ -247,10 +293,23 @@ void Exchange::client_gone() {
   if (lent_.link) lent_.link->close();
 }
 
-void Exchange::give_up(GatewayFault fault, std::string_view detail) {
-  client_.content = std::make_shared<const http::Content>(gateway_error(fault, detail));
+void Exchange::give_up() {
+  if (own_word_ == nullptr) {
+    const GatewayFault fault = fault_.value_or(GatewayFault::internal);
+    own_word_ = std::make_shared<const http::Content>(gateway_error(fault, detail_));
+    meter_.gateway_error(fault, own_word_->status);
+  }
+  client_.content = own_word_;
   client_.after = http::Carrier::After::answer;
   client_.drained = body_done_;
+}
+
+void Exchange::finish_meter() {
+  const Instant now = client_.watch.now();
+  if (client_gone_) return meter_.finish(Outcome::client_abort, now);
+  if (answer_done_ || client_.after == http::Carrier::After::answer) return meter_.finish(Outcome::complete, now);
+  if (fault_) shared_.traffic.gateway_error(*fault_);
+  meter_.finish(Outcome::engine_abort, now);
 }
 
 // The answer is over, well or not: the engine's connection is given back or ends at once, so that it does not go on
@@ -263,8 +322,7 @@ void Exchange::settle() {
     if (!answer_done_) {
       client_.after = After::cut;
     } else {
-      client_.after =
-          whole_request && after_ == http::AfterResponse::keep_alive ? After::keep_alive : After::end;
+      client_.after = whole_request && after_ == http::AfterResponse::keep_alive ? After::keep_alive : After::end;
     }
   }
   if (lent_.link) {

@@ -16,6 +16,7 @@
 #include "http/chunked.h"
 #include "http/input_buffer.h"
 #include "relay/chunked_reader.h"
+#include "relay/exchange_meter.h"
 #include "relay/forward.h"
 #include "relay/pool.h"
 #include "relay/relay_shared.h"
@@ -57,13 +58,17 @@ class Exchange {
   net::Awaitable<bool> read_upstream(http::CoroutineTurn& turn);
   net::Awaitable<bool> send_client(http::CoroutineTurn& turn, std::string_view first, std::string_view second);
 
-  void give_up(GatewayFault fault, std::string_view detail = {});
+  void judge(const http::Request& request);
+  void forward_head(const http::Request& request);
+  void give_up();
+  void finish_meter();
   void client_gone();
   void settle();
 
   RelayShared& shared_;
   http::Carrier::Client& client_;
   std::list<Exchange*>::iterator place_;
+  ExchangeMeter meter_;
 
   // The request.
   std::string head_text_;  // as the engine gets it
@@ -74,10 +79,10 @@ class Exchange {
   bool client_keep_alive_;
   bool may_retry_ = false;
   Answering answering_;
-  bool body_done_ = false;    // all of it was taken from the client
-  bool sent_any_ = false;     // of the request, to this connection
-  bool uploading_ = false;    // the coroutine runs
-  bool finished_ = false;     // the answer is over: nothing to watch any more
+  bool body_done_ = false;  // all of it was taken from the client
+  bool sent_any_ = false;   // of the request, to this connection
+  bool uploading_ = false;  // the coroutine runs
+  bool finished_ = false;   // the answer is over: nothing to watch any more
   bool client_gone_ = false;
   std::optional<net::Resume> upload_joined_;
 
@@ -90,10 +95,12 @@ class Exchange {
   std::uint64_t answer_left_ = 0;  // with BodyFraming::length
   ChunkedReader answer_reader_;
   bool answer_done_ = false;
-  bool engine_keeps_ = false;   // its connection can be used again
-  bool engine_ended_ = false;   // it said that nothing follows
+  bool engine_keeps_ = false;  // its connection can be used again
+  bool engine_ended_ = false;  // it said that nothing follows
   http::AfterResponse after_ = http::AfterResponse::close;
   std::optional<GatewayFault> fault_;
+  std::string_view detail_;                        // of the fault, for the client; a literal
+  std::shared_ptr<const http::Content> own_word_;  // an answer that the engine is not asked for
 
   // Since when somebody is waited for; none when nobody is.
   std::optional<Instant> client_silent_since_;  // in the middle of its body

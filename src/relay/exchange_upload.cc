@@ -58,6 +58,7 @@ net::Awaitable<bool> Exchange::upload_body(http::CoroutineTurn& turn) {
     }
     if ((!out.empty() || !piece.empty()) && !co_await send_upstream(turn, out, piece)) co_return false;
     out.clear();
+    meter_.request_body(piece);
     client_.input.consume(piece.size());
     if (body_done_) co_return true;
     client_silent_since_ = client_.watch.now();
@@ -79,9 +80,13 @@ std::string_view Exchange::next_body_piece(std::string& out) {
     return client_.input.view().substr(0, size);
   }
   const ChunkedBatch batch = take_chunks(body_reader_, client_.input.view(), true, out);
+  meter_.request_body(data_of(batch, true, out));
   client_.input.consume(batch.consumed);
   body_done_ = batch.state == ChunkedBatch::State::done;
-  if (batch.state == ChunkedBatch::State::bad) fault_ = GatewayFault::request_malformed;
+  if (batch.state == ChunkedBatch::State::bad) {
+    fault_ = GatewayFault::request_malformed;
+    detail_ = "the chunked body is malformed";
+  }
   return {};
 }
 

@@ -79,8 +79,8 @@ struct Pool::KeepResume {
   }
 };
 
-Pool::Pool(UpstreamAddress address, PoolLimits limits, const Clock& clock)
-    : address_(std::move(address)), limits_(limits), clock_(clock) {}
+Pool::Pool(UpstreamAddress address, const RelayLimits& limits, Traffic& traffic, const Clock& clock)
+    : address_(std::move(address)), limits_(limits), traffic_(traffic), clock_(clock) {}
 
 net::Awaitable<> Pool::acquire(net::Executor executor, http::CoroutineTurn& turn, bool fresh, Lent& lent) {
   executor_ = executor;
@@ -104,9 +104,11 @@ net::Awaitable<> Pool::wait_for_turn(http::CoroutineTurn& turn, Lent& lent) {
   const auto place = waiting_.emplace(waiting_.end(), Waiting{clock_.now(), {}, false});
   const KeepResume keep_resume{&*place};
   const net::UseAwaitable token;
+  traffic_.add_queued();
   turn.rest();
   co_await asio::async_initiate<const net::UseAwaitable, void()>(keep_resume, token);
   turn.wake();
+  traffic_.remove_queued();
   if (!place->granted) lent.error = GatewayFault::queue_full;
   waiting_.erase(place);
 }

@@ -17,23 +17,17 @@
 #include "http/link.h"
 #include "http/loop_watch.h"
 #include "relay/gateway_error.h"
+#include "relay/relay.h"
+#include "relay/traffic.h"
 #include "relay/upstream_address.h"
 
 namespace gputach::relay {
 
 namespace net = http::net;
 
-struct PoolLimits {
-  std::size_t connections_max = 1024;
-  std::size_t queue_max = 1024;  // exchanges that wait for one of them
-  Duration queue_wait_max = std::chrono::seconds(10);
-  Duration connect_timeout = std::chrono::seconds(2);
-  Duration reuse_within = std::chrono::milliseconds(2500);
-};
-
 class Pool {
  public:
-  Pool(UpstreamAddress address, PoolLimits limits, const Clock& clock);
+  Pool(UpstreamAddress address, const RelayLimits& limits, Traffic& traffic, const Clock& clock);
 
   // What acquire() leaves: a link, or why there is none.
   struct Lent {
@@ -77,7 +71,8 @@ class Pool {
   void give_turn();
 
   UpstreamAddress address_;
-  PoolLimits limits_;
+  const RelayLimits limits_;
+  Traffic& traffic_;
   const Clock& clock_;
   std::optional<net::Executor> executor_;  // of the io thread, once there was an exchange
   std::deque<Idle> idle_;                  // newest last

@@ -6,12 +6,15 @@
 
 #include "http/carrier.h"
 #include "relay/exchange.h"
+#include "relay/fetch.h"
+#include "relay/model_names.h"
 #include "relay/relay_shared.h"
 
 namespace gputach::relay {
 namespace {
 
 constexpr std::chrono::milliseconds sweep_period{500};  // how late a limit may be noticed
+constexpr Duration models_period = std::chrono::seconds(60);
 
 // Tells our own Via from that of another gputach before or behind us.
 std::string make_pseudonym() {
@@ -22,31 +25,70 @@ std::string make_pseudonym() {
   return name;
 }
 
-class Relay final : public http::Carrier {
+}  // namespace
+
+class Relay::Impl final : public http::Carrier {
  public:
-  Relay(const RelaySettings& settings, const Clock& clock)
-      : takes_(settings.takes), shared_(settings.address, settings.limits, make_pseudonym(), clock) {}
+  Impl(RelaySettings settings, Traffic& traffic, const Clock& clock)
+      : takes_(std::move(settings.takes)), shared_(std::move(settings), make_pseudonym(), traffic, clock) {}
 
   [[nodiscard]] bool takes(const http::Request& request) const override { return takes_(request); }
 
   net::Awaitable<> carry(Client& client, const http::RequestHead& head) override {
-    if (!timer_) timer_.emplace(client.link.socket().get_executor());
-    Exchange exchange(shared_, client, head);
-    arm();
-    co_await exchange.run();
+    ask_models();
+    {
+      Exchange exchange(shared_, client, head);
+      arm();
+      co_await exchange.run();
+    }
+    if (shared_.exchanges.empty() && when_empty_) std::exchange(when_empty_, nullptr)();
   }
 
   void abort() override { shared_.pool.abort(); }
+  void attach(net::Executor executor, http::LoopWatch& watch) override {
+    executor_ = executor;
+    watch_ = &watch;
+    timer_.emplace(executor);
+  }
   void detach() override {
     timer_.reset();
     shared_.pool.close_idle();
   }
 
+  using Receive = std::move_only_function<void(const Fetched&)>;
+
+  // A page of the engine, for `receive` to look at.
+  void ask(std::string path, Receive receive) {
+    net::asio::co_spawn(*executor_, ask_and_tell(std::move(path), std::move(receive)), net::asio::detached);
+    arm();
+  }
+
+  void drain(std::function<void()> when_empty) {
+    shared_.draining = true;
+    if (shared_.exchanges.empty()) return when_empty();
+    when_empty_ = std::move(when_empty);
+  }
+
  private:
+  net::Awaitable<> ask_and_tell(std::string path, Receive receive) {
+    Fetched fetched;
+    co_await fetch(shared_, *executor_, *watch_, path, fetched);
+    receive(fetched);
+  }
+
+  // Which names may become labels. Asked only while there is traffic; a page that does not come changes nothing.
+  void ask_models() {
+    const Instant now = watch_->now();
+    if (models_due_ && now < *models_due_) return;
+    models_due_ = now + models_period;
+    ask("/v1/models", [this](const Fetched& page) {
+      if (page.status == 200) shared_.traffic.set_models(model_names(page.body));
+    });
+  }
+
   // Runs only while there is something to watch: an idle proxy sleeps.
   void arm() {
     if (armed_ || (shared_.exchanges.empty() && shared_.pool.resting())) return;
-    armed_ = true;
     timer_->expires_after(sweep_period);
     timer_->async_wait([this](net::ErrorCode error) {
       armed_ = false;
@@ -56,18 +98,34 @@ class Relay final : public http::Carrier {
       shared_.pool.sweep(now);
       arm();
     });
+    armed_ = true;
   }
 
   std::function<bool(const http::Request&)> takes_;
   RelayShared shared_;
+  std::optional<net::Executor> executor_;
+  http::LoopWatch* watch_ = nullptr;
   std::optional<net::Timer> timer_;
+  std::optional<Instant> models_due_;
+  std::function<void()> when_empty_;
   bool armed_ = false;
 };
 
-}  // namespace
+Relay::Relay(RelaySettings settings, Traffic& traffic, const Clock& clock)
+    : impl_(std::make_unique<Impl>(std::move(settings), traffic, clock)) {}
 
-std::unique_ptr<http::Carrier> make_relay(const RelaySettings& settings, const Clock& clock) {
-  return std::make_unique<Relay>(settings, clock);
+Relay::~Relay() = default;
+
+http::Carrier& Relay::carrier() {
+  return *impl_;
+}
+
+void Relay::ask_health(std::move_only_function<void(bool healthy)> answer) {
+  impl_->ask("/health", [answer = std::move(answer)](const Fetched& page) mutable { answer(page.status == 200); });
+}
+
+void Relay::drain(std::function<void()> when_empty) {
+  impl_->drain(std::move(when_empty));
 }
 
 }  // namespace gputach::relay

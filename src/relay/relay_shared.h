@@ -10,32 +10,33 @@
 
 #include "base/clock.h"
 #include "http/response_head.h"
+#include "relay/path_rules.h"
 #include "relay/pool.h"
+#include "relay/relay.h"
+#include "relay/traffic.h"
 #include "relay/upstream_head.h"
 
 namespace gputach::relay {
 
 class Exchange;
 
-struct RelayLimits {
-  PoolLimits pool{};
-  std::size_t head_bytes_max = 65536;                // of an answer
-  Duration body_timeout = std::chrono::seconds(60);  // a client that sends nothing in the middle of its body
-  Duration write_timeout = std::chrono::seconds(60);  // a client that takes no byte
-};
-
 struct RelayShared {
-  RelayShared(UpstreamAddress address, const RelayLimits& limits_in, std::string pseudonym_in, const Clock& clock_in)
-      : pool(std::move(address), limits_in.pool, clock_in),
-        limits(limits_in),
+  RelayShared(RelaySettings settings, std::string pseudonym_in, Traffic& traffic_in, const Clock& clock_in)
+      : pool(std::move(settings.address), settings.limits, traffic_in, clock_in),
+        limits(settings.limits),
+        rules(std::move(settings.rules)),
         pseudonym(std::move(pseudonym_in)),
+        traffic(traffic_in),
         clock(clock_in) {}
 
   Pool pool;
   const RelayLimits limits;
+  const PathRules rules;
   const std::string pseudonym;
+  Traffic& traffic;
   const Clock& clock;
   std::list<Exchange*> exchanges;
+  bool draining = false;
   UpstreamHead head;
   http::DateLine date;
 };

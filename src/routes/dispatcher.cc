@@ -14,7 +14,8 @@ constexpr std::size_t shown_path_bytes_max = 200;  // of a path in an error text
 http::Response not_found(std::string_view path) {
   std::string text = "Not found: ";
   text += path.substr(0, shown_path_bytes_max);
-  if (!path.starts_with("/proxy")) text += " (gputach answers below /proxy/)";
+  if (!path.starts_with("/proxy"))
+    text += " (gputach answers below /proxy/; --upstream names an engine for all other paths)";
   return error_response(404, text);
 }
 
@@ -78,7 +79,36 @@ http::Response answer_fresh(Site& site, const Route& route, std::string_view que
   return route.handle({query, snapshot, cache, site, asked.entrance, asked.coding});
 }
 
+http::Response not_ready(std::string_view why) {
+  return error_response(503, "not ready: " + std::string(why), "Retry-After: 1\r\n");
+}
+
+const SnapshotPtr no_snapshot;
+
 }  // namespace
+
+// The probe itself causes the pass and the question to the engine: between two probes nothing happens.
+void Dispatcher::answer_readiness(const Route& route, const http::Request& request, http::Respond respond) const {
+  const http::Entrance entrance = request.entrance;
+  if (!site_.settings().ready_requires.gpu || site_.draining())
+    return answer_engine_readiness(route, entrance, std::move(respond));
+  hub_.fresh([this, &route, entrance, respond = std::move(respond)](const SnapshotPtr& snapshot, CacheState) mutable {
+    if (snapshot == nullptr) return respond(not_ready("too many requests wait for the GPUs"));
+    if (snapshot->stats(MissingFields::in_header).failed) return respond(not_ready("no GPU can be read"));
+    answer_engine_readiness(route, entrance, std::move(respond));
+  });
+}
+
+void Dispatcher::answer_engine_readiness(const Route& route, http::Entrance entrance, http::Respond respond) const {
+  const auto answer = [this, &route, entrance] {
+    return route.handle({{}, no_snapshot, CacheState::miss, site_, entrance});
+  };
+  if (!site_.settings().ready_requires.engine || site_.draining()) return respond(answer());
+  if (!site_.settings().ask_engine) return respond(not_ready("there is no engine (--upstream names one)"));
+  site_.settings().ask_engine([answer, respond = std::move(respond)](bool healthy) mutable {
+    respond(healthy ? answer() : not_ready("the engine is not healthy"));
+  });
+}
 
 void Dispatcher::operator()(const http::Request& request, http::Respond respond) const {
   const Route* route = visible_route(request);
@@ -89,9 +119,9 @@ void Dispatcher::operator()(const http::Request& request, http::Respond respond)
   if (request.method != "GET" && request.method != "HEAD")
     return respond(
         error_response(405, "Method not allowed: use GET, HEAD or OPTIONS", fields_for(site_, *route, allow_fields)));
-  static const SnapshotPtr none;
+  if (route->freshness == Freshness::as_required) return answer_readiness(*route, request, std::move(respond));
   if (route->freshness == Freshness::none)
-    return respond(route->handle({request.query, none, CacheState::miss, site_, request.entrance}));
+    return respond(route->handle({request.query, no_snapshot, CacheState::miss, site_, request.entrance}));
 
   const Asked asked{request.entrance, http::choose_coding(request.fields)};
   if (const SnapshotPtr* current = hub_.current())

@@ -6,6 +6,7 @@
 
 #include "http/message.h"
 #include "publish/hub.h"
+#include "routes/route.h"
 #include "routes/site.h"
 
 namespace gputach {
@@ -17,6 +18,9 @@ class Dispatcher {
   void operator()(const http::Request& request, http::Respond respond) const;
 
  private:
+  void answer_readiness(const Route& route, const http::Request& request, http::Respond respond) const;
+  void answer_engine_readiness(const Route& route, http::Entrance entrance, http::Respond respond) const;
+
   Site& site_;
   Hub& hub_;
 };

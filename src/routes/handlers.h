@@ -13,6 +13,7 @@ namespace gputach {
 [[nodiscard]] http::Response handle_readyz(const Call& call);
 [[nodiscard]] http::Response handle_version(const Call& call);  // about.cc
 [[nodiscard]] http::Response handle_configuration(const Call& call);
+[[nodiscard]] http::Response handle_traffic(const Call& call);
 [[nodiscard]] http::Response handle_index(const Call& call);
 [[nodiscard]] http::Response handle_route_list(const Call& call);
 [[nodiscard]] http::Response handle_root(const Call& call);

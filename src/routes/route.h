@@ -17,8 +17,9 @@ namespace gputach {
 
 // What a route needs before its handler can answer.
 enum class Freshness : unsigned char {
-  none,        // answers from what it knows
-  within_ttl,  // a snapshot younger than the cache's TTL: waits for a pass if need be
+  none,         // answers from what it knows
+  as_required,  // the probe's: what --ready-requires asks for
+  within_ttl,   // a snapshot younger than the cache's TTL: waits for a pass if need be
 };
 
 // Which origins a browser page may come from to read the answer.

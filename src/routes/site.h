@@ -22,6 +22,14 @@ namespace gputach {
 
 using ContentPtr = std::shared_ptr<const http::Content>;
 
+// What the readiness probe asks for beyond a server that serves.
+struct ReadyRequires {
+  bool engine = false;  // its own word on its health
+  bool gpu = false;     // figures of at least one GPU, no older than the cache's TTL
+};
+// Whether the engine is healthy; answered on the io thread, once.
+using AskEngine = std::function<void(std::move_only_function<void(bool)>)>;
+
 class Site {
  public:
   // What the page about the daemon itself shows.
@@ -34,8 +42,11 @@ class Site {
   struct Settings {
     std::string cors_origin = "*";  // empty: no browser page of another origin may read
     Tokens tokens{};
+    ReadyRequires ready_requires{};
+    AskEngine ask_engine{};  // null where there is no engine
     std::function<Activity()> activity{};
     std::function<std::string()> configuration{};  // JSON for GET /proxy/v1/config
+    std::function<std::string()> traffic{};        // of the proxy, as JSON; empty without an engine
   };
 
   explicit Site(Settings settings);

@@ -1,0 +1,273 @@
+#!/usr/bin/env python3
+"""When the engine, the client or the way between them fails, nothing looks whole that is not."""
+
+import contextlib
+import http.client
+import signal
+import socket
+import threading
+import time
+
+import harness
+import proxy_rig
+import raw_answers
+from proxy_rig import JSON, chat
+
+
+class EngineFails(proxy_rig.TestCase):
+    def test_while_it_loads_clients_are_told_to_come_back(self):
+        engine, daemon = self.serve_engine()
+        engine.listener("refused")
+        answer = daemon.get("/v1/models")
+        self.assert_gateway_error(answer, 503, "connection_refused")
+        self.assertTrue(answer.headers["Retry-After"])
+        engine.listener("open")
+        self.assertEqual(daemon.get("/v1/models").status, 200)
+        engine.listener("refused")
+        engine.drop()
+        self.assert_gateway_error(daemon.get("/v1/models"), 502, "connection_refused")
+        self.assertEqual(daemon.get("/proxy/stats").status, 200)
+
+    def test_connecting_has_a_limit(self):
+        engine, daemon = self.serve_engine("--upstream-connect-timeout", "300ms")
+        engine.listener("full")
+        answer = daemon.get("/v1/models")
+        self.assert_gateway_error(answer, 504, "connection_timeout")
+        self.assertLess(answer.seconds, 3 * harness.SCALE)
+
+    def test_an_end_before_the_answer_is_a_502(self):
+        engine, daemon = self.serve_engine()
+        for fault in ("close how=close", "close how=reset", "cut_head how=close", "cut_head how=reset"):
+            engine.arm(fault, times=1)
+            self.assert_gateway_error(daemon.request("POST", "/v1/chat/completions", body=chat(), headers=JSON),
+                                      502, "connection_terminated")
+            self.assertEqual(daemon.get("/v1/models").status, 200)
+
+    def test_answers_that_could_be_read_in_two_ways_are_refused(self):
+        engine, daemon = self.serve_engine()
+        for name in raw_answers.REFUSED:
+            with self.subTest(name):
+                for how in ("close", "keep"):
+                    engine.arm(f"raw name={name} how={how}", times=1)
+                    with contextlib.closing(daemon.connect()) as client:
+                        client.settimeout(3)
+                        client.sendall(b"GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n")
+                        data = b""
+                        try:
+                            while more := client.recv(65536):
+                                data += more
+                                if b"HTTP/1.1 502" in data:
+                                    break
+                        except ConnectionResetError:
+                            data += b"(reset)"
+                        except socket.timeout:
+                            pass
+                    whole = data.startswith(b"HTTP/1.1 502") or not self.is_whole(data)
+                    self.assertTrue(whole, (name, how, data[:300]))
+                    engine.disarm()
+                    self.assertEqual(daemon.get("/version").status, 200, name)
+
+    @staticmethod
+    def is_whole(data):
+        """Whether a client would take it for a complete answer."""
+        class Bytes:
+            def makefile(self, *_):
+                import io
+                return io.BytesIO(data)
+        answer = http.client.HTTPResponse(Bytes())
+        try:
+            answer.begin()
+            if answer.length is None and not answer.chunked and b"(reset)" in data:
+                return False
+            answer.read()
+        except (http.client.HTTPException, OSError, ValueError):
+            return False
+        return True
+
+    def test_odd_answers_that_are_clear_pass(self):
+        engine, daemon = self.serve_engine()
+        for name in raw_answers.READABLE:
+            with self.subTest(name):
+                engine.arm(f"raw name={name} how=close", times=1)
+                answer = daemon.get("/v1/models")
+                self.assertLess(answer.status, 500)
+
+    def test_a_head_without_end_is_a_502(self):
+        engine, daemon = self.serve_engine()
+        engine.arm("big_head bytes=200000 fields=20", times=1)
+        self.assert_gateway_error(daemon.get("/v1/models"), 502, "http_response_header_section_size")
+
+    def test_a_body_that_ends_early_never_looks_complete(self):
+        engine, daemon = self.serve_engine()
+        for fault in ("cut_length at=64 how=close", "cut_length at=64 how=reset", "cut_chunked at=64 how=close",
+                      "cut_chunked at=64 how=reset", "cut_eof at=64 how=reset"):
+            with self.subTest(fault):
+                engine.arm(fault, times=1)
+                self.assert_incomplete(daemon, "GET", "/bytes?n=1000&seed=1&framing=length")
+        engine.arm("cut_tokens n=3 how=close", times=1)
+        self.assert_incomplete(daemon, "POST", "/v1/chat/completions", JSON, chat(stream=True, max_tokens=50))
+        self.assertGreaterEqual(sum(row["value"] for row in self.traffic(daemon)["gateway_errors_total"]), 6)
+
+    def test_an_early_answer_reaches_a_client_that_still_sends(self):
+        engine, daemon = self.serve_engine()
+        engine.arm("early status=413 at=1000 then=close", times=1)
+        with contextlib.closing(daemon.connect()) as client:
+            client.sendall(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n" + b"x" * 5000)
+            self.assertEqual(harness.read_response(client, 0).status, 413)
+
+    def test_stale_connections_are_not_used(self):
+        engine, daemon = self.serve_engine()
+        self.assertEqual(daemon.get("/version").status, 200)
+        for how in ("close", "reset"):
+            engine.drop(how)
+            self.assertEqual(daemon.request("POST", "/echo", body=b"x").status, 200)
+        engine.arm("idle_bytes ms=0", times=1)
+        self.assertEqual(daemon.get("/version").status, 200)
+        time.sleep(0.1)  # the bytes that nobody asked for arrive
+        self.assertEqual(daemon.get("/version").json(), daemon.get("/version").json())
+
+    def test_a_post_is_never_sent_twice(self):
+        engine, daemon = self.serve_engine()
+        self.assertEqual(daemon.get("/version").status, 200)
+        engine.clear()
+        engine.arm("stale how=reset")
+        self.assertEqual(daemon.request("POST", "/echo", body=b"x").status, 502)
+        self.assertEqual(sum(one["target"] == "/echo" for one in engine.state()["log"]), 1)
+
+    def test_too_many_wait_and_then_it_says_so(self):
+        engine, daemon = self.serve_engine("--upstream-connections-max", "1", "--upstream-queue-max", "1",
+                                           "--upstream-queue-timeout", "1s")
+        engine.arm("silent", times=1)
+        first = self.send(daemon, "GET /version HTTP/1.1\r\nHost: a\r\n\r\n")
+        engine.wait("it is there", lambda state: state["requests"]["active"] == 1)
+        second = self.send(daemon, "GET /version HTTP/1.1\r\nHost: a\r\n\r\n")
+        harness.wait_until("one waits", lambda: self.traffic(daemon)["queued_requests"] == 1)
+        self.assert_gateway_error(daemon.get("/version"), 503, "connection_limit_reached")
+        self.assert_gateway_error(harness.read_response(second, 0), 503, "connection_limit_reached")
+        third = self.send(daemon, "GET /version HTTP/1.1\r\nHost: a\r\n\r\n")
+        harness.wait_until("one waits", lambda: self.traffic(daemon)["queued_requests"] == 1)
+        first.close()
+        self.assertEqual(harness.read_response(third, 0).status, 200)
+
+
+class ClientFails(proxy_rig.TestCase):
+    def test_the_engine_learns_at_once_that_nobody_waits(self):
+        engine, daemon = self.serve_engine()
+        slow = {"before the first byte": ("X-Prompt-Ms: 60000\r\n", False), "in a stream": ("X-Token-Rate: 20\r\n", True)}
+        for when, (field, stream) in slow.items():
+            for how in ("close", "reset"):
+                with self.subTest(f"{when}, {how}"):
+                    engine.clear()
+                    body = chat(stream=stream, max_tokens=2000)
+                    client = daemon.connect()
+                    client.sendall(f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n{field}Content-Type: application/json"
+                                   f"\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+                    engine.wait("it is at work", lambda state: state["requests"]["active"] == 1)
+                    if stream:
+                        client.recv(100)
+                    if how == "reset":
+                        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                    gone = time.monotonic_ns()
+                    client.close()
+                    record = engine.wait_ended(1)[-1]
+                    self.assertEqual(record["state"], "aborted")
+                    self.assertLess(record["ended_ns"] - gone, 200e6 * harness.SCALE)
+        self.assertEqual(sum(row["value"] for row in self.traffic(daemon)["aborts_total"] if row["side"] == "client"), 4)
+
+    def test_an_upload_that_breaks_off_never_looks_complete(self):
+        engine, daemon = self.serve_engine()
+        for head in ("Content-Length: 5000", "Transfer-Encoding: chunked"):
+            engine.clear()
+            with contextlib.closing(daemon.connect()) as client:
+                client.sendall(f"POST /echo HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n".encode() +
+                               (b"5\r\nhello\r\n" if "chunked" in head else b"hello"))
+                engine.wait("it has begun", lambda state: state["requests"]["active"] == 1)
+            self.assertEqual(engine.wait_ended(1)[-1]["state"], "aborted")
+
+    def test_bad_chunks_are_refused_and_cut_on_both_sides(self):
+        engine, daemon = self.serve_engine()
+        with contextlib.closing(daemon.connect()) as client:
+            client.sendall(b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloX\r\n0\r\n\r\n")
+            answer = harness.read_response(client, 0)
+            self.assertEqual(answer.status, 400)
+            self.assertEqual(proxy_rig.until_closed(client) or b"", b"")
+        self.assertTrue(all(one["state"] != "finished" for one in engine.state()["log"]))
+
+    def test_silence_in_the_middle_of_a_body_ends_it(self):
+        engine, daemon = self.serve_engine("--body-timeout", "300ms")
+        with contextlib.closing(daemon.connect()) as client:
+            client.sendall(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\nhello")
+            answer = harness.read_response(client, 0)
+        self.assertEqual(answer.status, 408)
+        self.assertEqual(engine.wait_ended(1)[-1]["state"], "aborted")
+
+    def test_nothing_is_left_after_hundreds_of_aborts(self):
+        engine, daemon = self.serve_engine()
+        daemon.get("/version")
+        before = harness.descriptors(daemon.pid)
+        for number in range(200):
+            client = daemon.connect()
+            client.sendall(b"GET /bytes?n=3000000&seed=1&chunks=50 HTTP/1.1\r\nHost: a\r\n\r\n"[: 20 + number])
+            if number % 3:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            client.close()
+        engine.wait("all have ended", lambda state: state["requests"]["active"] == 0)
+        harness.wait_until("descriptors are back", lambda: len(harness.descriptors(daemon.pid)) <= len(before) + 2)
+        self.assertEqual(self.traffic(daemon)["active_requests"], 0)
+        self.assertEqual(daemon.get("/version").status, 200)
+
+
+class Ending(proxy_rig.TestCase):
+    def test_running_answers_finish_and_new_work_is_refused(self):
+        engine, daemon = self.serve_engine("--drain-timeout", "20s")
+        body = chat(stream=True, max_tokens=20)
+        client = self.send(daemon, "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nX-Token-Rate: 20\r\n"
+                           f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}")
+        stream = proxy_rig.Chunks(client)
+        stream.head()
+        daemon.process.send_signal(signal.SIGTERM)
+        harness.wait_until("it is not ready", lambda: daemon.get("/proxy/readyz").status == 503)
+        refused = daemon.get("/v1/models")
+        self.assertEqual(refused.status, 503)
+        self.assertTrue(refused.headers["Retry-After"])
+        self.assertIn(b"[DONE]", b"".join(piece for _, piece in stream))
+        self.assertEqual(daemon.process.wait(5 * harness.SCALE), 0)
+        self.assertEqual(engine.wait_ended(1)[-1]["state"], "finished")
+
+    def test_the_drain_has_an_end_and_a_second_signal_is_the_end(self):
+        for flags, seconds, again in ((("--drain-timeout", "500ms"), 3, False), ((), 3, True)):
+            engine, daemon = self.serve_engine(*flags)
+            client = self.send(daemon, "GET /bytes?n=100000&seed=1&chunks=1000&gap_ms=100 HTTP/1.1\r\nHost: a\r\n\r\n")
+            client.recv(10)
+            started = time.monotonic()
+            daemon.process.send_signal(signal.SIGTERM)
+            if again:
+                time.sleep(0.1)
+                daemon.process.send_signal(signal.SIGTERM)
+            self.assertEqual(daemon.process.wait(20), 0)
+            self.assertLess(time.monotonic() - started, seconds * harness.SCALE)
+            self.assertNotEqual(engine.wait_ended(1)[-1]["state"], "finished")
+
+
+class BesideTelemetry(proxy_rig.TestCase):
+    def test_a_hung_driver_is_not_felt_by_tokens(self):
+        engine = self.engine()
+        daemon = self.serve("hang?gpu=all", "--upstream", engine.url)
+        stop = threading.Event()
+
+        def poll():
+            while not stop.is_set():
+                daemon.get("/proxy/stats")
+
+        poller = threading.Thread(target=poll)
+        poller.start()
+        try:
+            slowest = max(daemon.get("/version").seconds for _ in range(100))
+        finally:
+            stop.set()
+            poller.join()
+        self.assertLess(slowest, 0.5 * harness.SCALE)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -164,6 +164,7 @@ int run_daemon(const Setup& setup, const std::vector<Given>& outside,
   server->stop(drain_time);
   sampler.stop();  // whoever waits for a pass is answered
   io.join();
+  server.reset();  // before what its handler refers to
   return 0;
 }
 

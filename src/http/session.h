@@ -112,6 +112,7 @@ class Session {
   std::unique_ptr<ExchangeLog> log_;  // null when nobody observes
   InputBuffer input_;
   std::uint64_t served_ = 0;
+  unsigned answered_ = 0;   // since the last wait
   std::size_t judged_ = 0;  // bytes of input_ known to be no whole head
 
   Instant since_{};

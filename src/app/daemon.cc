@@ -126,6 +126,13 @@ std::string joined(const std::vector<http::ListenOn>& addresses, http::Entrance 
   return all;
 }
 
+void log_listening(const std::vector<http::ListenOn>& addresses) {
+  const std::string common = joined(addresses, http::Entrance::common);
+  const std::string restricted = joined(addresses, http::Entrance::restricted);
+  if (restricted.empty()) return log_line(LogLevel::info, "listening", {{"address", common}});
+  log_line(LogLevel::info, "listening", {{"address", common}, {"private_address", restricted}});
+}
+
 }  // namespace
 
 int run_daemon(const Setup& setup, const std::vector<Given>& outside,
@@ -183,9 +190,7 @@ int run_daemon(const Setup& setup, const std::vector<Given>& outside,
 
   sampler.start();
   std::thread io([&] { server->run(); });
-  log_line(LogLevel::info, "listening",
-           {{"address", joined(server->addresses(), http::Entrance::common)},
-            {"private_address", joined(server->addresses(), http::Entrance::restricted)}});
+  log_listening(server->addresses());
 
   Reloader reloader(outside, setup.given, *tokens, [&](Reloader::Live live) {
     server->post([&, live = std::move(live)]() mutable {
@@ -202,6 +207,7 @@ int run_daemon(const Setup& setup, const std::vector<Given>& outside,
   server->stop(drain_time);
   sampler.stop();  // whoever waits for a pass is answered
   io.join();
+  server.reset();  // before what its handler refers to
   return 0;
 }
 

@@ -51,8 +51,8 @@ void ExchangeLog::begin(const Request& request, Instant now) {
 
 void ExchangeLog::begin_rejected(Instant now) {
   id_ = ids_.next();
-  method_ = {};
-  target_ = {};
+  method_.clear();
+  target_.clear();
   began_ = now;
 }
 

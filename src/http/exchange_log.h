@@ -1,7 +1,6 @@
 // Purpose: what the observer of a server is told of each request, and the ids that requests are told apart by.
 // Units: Instants of the server's clock.
-// Owns: the id and the peer's address; method and target are views into the connection's input, valid until its next
-//       read.
+// Owns: copies of all it tells: a body may move the connection's input before the answer is known.
 // Threads: the io thread.
 // Fails: never.
 #pragma once
@@ -43,8 +42,8 @@ class ExchangeLog {
   RequestIds& ids_;
   std::string peer_;
   std::string id_;
-  std::string_view method_;
-  std::string_view target_;
+  std::string method_;
+  std::string target_;
   Instant began_{};
   Entrance entrance_;
 };

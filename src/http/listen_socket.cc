@@ -127,6 +127,12 @@ bool is_served(const SocketAddress& address) {
   return !refused;
 }
 
+FileIdentity identity_of(const std::string& path) {
+  struct stat status{};
+  if (::lstat(path.c_str(), &status) != 0) return {};
+  return {status.st_dev, status.st_ino};
+}
+
 // A server that was killed leaves its file, and bind() would call the address taken.
 void remove_stale_file(const std::string& path) {
   struct stat status{};
@@ -140,7 +146,9 @@ std::expected<ListenSocket, int> open_unix(const std::string& path) {
   auto opened = open_one(unix_address(path), ListenKind::unix_socket);
   if (!opened) return opened;
   if (is_file && ::chmod(path.c_str(), everyone) != 0) return std::unexpected(errno);
-  return ListenSocket(opened->release(), AF_UNIX, ListenKind::unix_socket, std::string(unix_prefix) + path);
+  ListenSocket socket(opened->release(), AF_UNIX, ListenKind::unix_socket, std::string(unix_prefix) + path);
+  if (is_file) socket.set_file(identity_of(path));
+  return socket;
 }
 
 bool fits_unix(std::string_view path) {
@@ -187,7 +195,8 @@ ListenSocket::ListenSocket(ListenSocket&& other) noexcept
     : descriptor_(std::exchange(other.descriptor_, -1)),
       family_(other.family_),
       kind_(other.kind_),
-      address_(std::move(other.address_)) {}
+      address_(std::move(other.address_)),
+      file_(other.file_) {}
 
 ListenSocket::~ListenSocket() {
   if (descriptor_ >= 0) ::close(descriptor_);
@@ -215,9 +224,11 @@ Result<std::vector<ListenSocket>> open_listen_sockets(std::string_view text) {
   return sockets;
 }
 
-void remove_listen_file(const std::string& address) {
-  const std::string_view path = std::string_view(address).substr(std::min(unix_prefix.size(), address.size()));
-  if (address.starts_with(unix_prefix) && path.starts_with('/')) ::unlink(std::string(path).c_str());
+void remove_listen_file(const std::string& address, FileIdentity& file) {
+  if (file.inode == 0) return;
+  const std::string path = address.substr(unix_prefix.size());
+  if (identity_of(path) == file) ::unlink(path.c_str());
+  file = {};
 }
 
 std::string peer_address(int descriptor) {

@@ -28,6 +28,14 @@ struct ListenAddress {
 // Pure. Names other than localhost are refused: looking them up could hang the start, or listen on what was not meant.
 [[nodiscard]] Result<ListenAddress> parse_listen_address(std::string_view text);
 
+// Which file a Unix socket made, so that nobody else's is removed in its place.
+struct FileIdentity {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;  // 0: there is no file
+
+  bool operator==(const FileIdentity&) const = default;
+};
+
 class ListenSocket {
  public:
   ListenSocket(int descriptor, int family, ListenKind kind, std::string address)
@@ -39,13 +47,16 @@ class ListenSocket {
   [[nodiscard]] int family() const { return family_; }  // AF_INET, AF_INET6 or AF_UNIX
   [[nodiscard]] ListenKind kind() const { return kind_; }
   [[nodiscard]] const std::string& address() const { return address_; }  // as parsed, with the port really bound
-  [[nodiscard]] int release();                                           // the caller closes it
+  [[nodiscard]] const FileIdentity& file() const { return file_; }
+  void set_file(FileIdentity file) { file_ = file; }
+  [[nodiscard]] int release();  // the caller closes it
 
  private:
   int descriptor_;
   int family_;
   ListenKind kind_;
   std::string address_;
+  FileIdentity file_;
 };
 
 // Non-blocking, close-on-exec, TCP_NODELAY for the connections it accepts. [::] also takes IPv4, and becomes 0.0.0.0
@@ -53,8 +64,8 @@ class ListenSocket {
 // be used by everyone who reaches its folder; a file left by a server that is gone is replaced.
 [[nodiscard]] Result<std::vector<ListenSocket>> open_listen_sockets(std::string_view text);
 
-// A Unix socket's file, when its server ends. Nothing for other addresses.
-void remove_listen_file(const std::string& address);
+// A Unix socket's file, before its server stops to listen; once. Nothing where it is no longer that one.
+void remove_listen_file(const std::string& address, FileIdentity& file);
 
 // Who is at the other end of an accepted connection: "127.0.0.1:40000", "[::1]:40000", "unix".
 [[nodiscard]] std::string peer_address(int descriptor);

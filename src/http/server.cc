@@ -50,7 +50,12 @@ class AsioServer final : public Server {
  public:
   AsioServer(Settings settings, Handler handler, const Clock& clock)
       : shared_(std::move(settings), std::move(handler), clock) {}
-  ~AsioServer() override { ended_ = true; }
+  AsioServer(const AsioServer&) = delete;
+  AsioServer& operator=(const AsioServer&) = delete;
+  ~AsioServer() override {
+    ended_ = true;
+    remove_files();
+  }
 
   Result<void> listen();
   const std::vector<ListenOn>& addresses() const override { return addresses_; }
@@ -69,6 +74,7 @@ class AsioServer final : public Server {
     ListenKind kind;
     Entrance entrance;
     std::string address;
+    FileIdentity file;
     bool waiting = false;  // for clients, or for the end of the backoff
   };
   class AtEnd;
@@ -83,6 +89,7 @@ class AsioServer final : public Server {
   void end_session(std::list<Session>::iterator session, const std::exception_ptr& failure);
   void shed(Listener& listener);
   void arm_sweep();
+  void remove_files();
   void begin_stop(std::chrono::milliseconds grace);
 
   SessionShared shared_;
@@ -113,7 +120,7 @@ Result<void> AsioServer::listen() {
 Result<void> AsioServer::add_listener(ListenSocket& socket, Entrance entrance) {
   const net::Protocol protocol(socket.family(), socket.family() == AF_UNIX ? 0 : IPPROTO_TCP);
   Listener& listener = listeners_.emplace_back(net::Acceptor(context_), net::Timer(context_), protocol, socket.kind(),
-                                               entrance, socket.address());
+                                               entrance, socket.address(), socket.file());
   net::ErrorCode error;
   const int descriptor = socket.release();
   listener.acceptor.assign(protocol, descriptor, error);
@@ -300,7 +307,7 @@ void AsioServer::shed(Listener& listener) {
     const int descriptor = ::accept4(listener.acceptor.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (descriptor >= 0) {
       bump(shared_.counters.refused);
-      if (::send(descriptor, bytes.data(), bytes.size(), MSG_NOSIGNAL) > 0) {
+      if (listener.kind != ListenKind::tls && ::send(descriptor, bytes.data(), bytes.size(), MSG_NOSIGNAL) > 0) {
         char unread[2048];
         ::shutdown(descriptor, SHUT_WR);
         while (::recv(descriptor, unread, sizeof unread, 0) == sizeof unread) continue;
@@ -326,13 +333,17 @@ void AsioServer::arm_sweep() {
   sweep_armed_ = true;  // not before: what throws has armed nothing
 }
 
+void AsioServer::remove_files() {
+  for (Listener& listener : listeners_) remove_listen_file(listener.address, listener.file);
+}
+
 void AsioServer::begin_stop(std::chrono::milliseconds grace) {
   if (std::exchange(shared_.stopping, true)) return;
+  remove_files();  // while still listening: who comes after us finds no file of a dead server
   for (Listener& listener : listeners_) {
     net::ErrorCode ignored;
     listener.acceptor.close(ignored);
     listener.backoff.cancel();
-    remove_listen_file(listener.address);
   }
   if (sessions_.empty()) return context_.stop();
   for (Session& session : sessions_) session.stop();

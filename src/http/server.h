@@ -59,7 +59,7 @@ struct Exchange {
   Entrance entrance = Entrance::common;
   int status = 0;
   std::uint64_t body_bytes = 0;
-  Duration took{};  // from the whole head to the answer handed to the kernel
+  Duration took{};  // from the whole head until the answer is made; whether the client takes it is not known yet
 };
 using Observe = std::function<void(const Exchange&)>;
 

@@ -87,6 +87,28 @@ TEST(ServerReach, ReplacesTheFileOfADeadServerButNotOfALivingOneNorAnythingElse)
   EXPECT_TRUE(std::filesystem::exists(precious));
 }
 
+TEST(ServerReach, LeavesTheFileOfAServerThatHasTakenItsPlace) {
+  const TemporaryFiles folder;
+  const std::string path = folder.path("front.sock");
+  Settings settings = local_settings();
+  settings.listen = {{"unix:" + path}};
+  RunningServer first(settings);
+  std::filesystem::remove(path);
+  const RunningServer second(settings);
+  first.stop(1s);
+  EXPECT_EQ(body_of(ask_unix(path, last_request)), "/here");
+}
+
+TEST(ServerReach, LeavesNoFileWhenAnotherAddressCannotBeHad) {
+  const TemporaryFiles folder;
+  const std::string path = folder.path("front.sock");
+  Settings settings = local_settings();
+  settings.listen = {{"unix:" + path}, {"192.0.2.1:1"}};
+  const SystemClock clock;
+  EXPECT_FALSE(Server::open(settings, echo_path, clock));
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
 TEST(ServerReach, TellsTheHandlerWhichKindOfListenerWasUsed) {
   Settings settings = local_settings();
   settings.listen = {{"127.0.0.1:0", Entrance::restricted}, {"127.0.0.1:0", Entrance::common}};
@@ -145,6 +167,43 @@ TEST(ServerReach, TellsTheObserverOfEveryAnswerWithTheIdThatTheClientSees) {
   EXPECT_EQ(seen[5].status, 400);
   EXPECT_EQ(seen[5].method, "");
   for (const Seen& one : seen) EXPECT_GE(one.took, 0ns);
+}
+
+// The body moves the input in which method and target stood.
+TEST(ServerReach, TellsTheObserverWhatWasAskedWhenTheBodyComesLate) {
+  std::vector<Seen> seen;
+  Settings settings = local_settings();
+  settings.observe = into(seen);
+  RunningServer server(settings);
+  Client client(server.port());
+  client.send(get("/before") + "POST /with-body HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer SECRET\r\nX: " +
+              std::string(500, 'p') + "\r\nContent-Length: 3000\r\n\r\n");
+  EXPECT_EQ(body_of(client.response()), "/before");
+  ASSERT_TRUE(eventually([&] { return server->counters().requests == 2; }));
+  client.send(std::string(3000, 'b'));
+  EXPECT_EQ(body_of(client.response()), "/with-body");
+  server.stop(1s);
+  ASSERT_EQ(seen.size(), 2U);
+  EXPECT_EQ(seen[1].method, "POST");
+  EXPECT_EQ(seen[1].target, "/with-body");
+}
+
+TEST(ServerReach, TellsTheObserverOfWhoWasRefused) {
+  std::vector<Seen> seen;
+  Settings settings = local_settings();
+  settings.observe = into(seen);
+  settings.limits.connections_max = 1;
+  RunningServer server(settings);
+  Client first(server.port());
+  first.send(get("/"));
+  EXPECT_EQ(body_of(first.response()), "/");
+  Client second(server.port());
+  const std::string answer = second.response();
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 503 "));
+  server.stop(1s);
+  ASSERT_EQ(seen.size(), 2U);
+  EXPECT_EQ(seen[1].id.size(), 16U);
+  EXPECT_LT(seen[1].took, 10s);
 }
 
 TEST(ServerReach, TellsTheObserverOfALateAnswerWhatWasAskedAndHowLongItTook) {

@@ -106,6 +106,19 @@ TEST_F(ServerTls, EndsConnectionsThatDoNotSpeakTlsOrNothingAtAll) {
   EXPECT_TRUE(client.connected());
 }
 
+// OpenSSL and the kernel hold more requests than one turn should answer.
+TEST_F(ServerTls, GivesOthersATurnAmongPipelinedRequests) {
+  settings_.limits.pipelined_before_yield = 8;
+  RunningServer server(settings_);
+  TlsClient client(server.port());
+  ASSERT_TRUE(client.connected());
+  std::string burst;
+  for (int i = 0; i < 400; ++i) burst += get("/x");
+  client.send(burst);
+  for (int i = 0; i < 400; ++i) ASSERT_EQ(body_of(client.response()), "/x");
+  EXPECT_GE(server->counters().yields, 10U);
+}
+
 TEST_F(ServerTls, AnswersASlowHeadWith408ThroughTls) {
   settings_.limits.head_timeout = 100ms;
   RunningServer server(settings_);

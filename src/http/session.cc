@@ -95,7 +95,6 @@ Session::~Session() {
 net::Awaitable<> Session::serve() {
   const Awake awake(*this);
   if (link_.is_tls() && !co_await handshake()) co_return;
-  unsigned answered = 0;  // since the last suspension
   while (!last_) {
     const HeadOutcome outcome = parse_request_head(input_.view(), judged_, shared_.limits.head_bytes_max, shared_.head);
     if (outcome.state == HeadState::rejected) {
@@ -104,7 +103,6 @@ net::Awaitable<> Session::serve() {
     }
     if (outcome.state == HeadState::need_more) {
       judged_ = input_.view().size();
-      answered = 0;
       if (input_.empty() && shared_.stopping) break;
       const bool received = co_await read_more(input_.empty() ? Phase::idle : Phase::head);
       if (received) continue;
@@ -123,10 +121,7 @@ net::Awaitable<> Session::serve() {
       if (!response_ && !co_await late_response()) co_return;
     }
     if (!answer() && !co_await send_rest()) co_return;
-    if (++answered >= shared_.limits.pipelined_before_yield) {
-      answered = 0;
-      if (!co_await yield()) co_return;
-    }
+    if (++answered_ >= shared_.limits.pipelined_before_yield && !co_await yield()) co_return;
   }
   co_await send_and_linger();
 }
@@ -134,6 +129,7 @@ net::Awaitable<> Session::serve() {
 net::Awaitable<> Session::refuse() {
   const Awake awake(*this);
   if (link_.is_tls() && !co_await handshake()) co_return;
+  if (log_ != nullptr) log_->begin_rejected(shared_.watch.now());
   response_ = error_response(503, "too many connections", "Retry-After: 1\r\n");
   co_await send_and_linger();
 }
@@ -253,6 +249,7 @@ net::Awaitable<bool> Session::drain_body() {
   if (error.status == 0 && shared_.head.expect_continue && input_.view().size() == head_size &&
       (chunked || length_left > 0)) {
     shared_.out += "HTTP/1.1 100 Continue\r\n\r\n";
+    bump(shared_.counters.responses[1]);
   }
   while (error.status == 0) {
     const std::string_view body = input_.view().substr(head_size);

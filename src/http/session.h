@@ -115,6 +115,7 @@ class Session {
   InputBuffer input_;
   std::uint64_t served_ = 0;
   std::string peer_;        // once a carrier has asked for it
+  unsigned answered_ = 0;   // since the last wait
   std::size_t judged_ = 0;  // bytes of input_ known to be no whole head
 
   Instant since_{};

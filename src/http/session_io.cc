@@ -23,6 +23,7 @@ void Session::wake() {
 
 void Session::rest(Phase phase) {
   awake_ = false;
+  answered_ = 0;
   shared_.watch.end();
   enter(phase);
 }

@@ -127,9 +127,13 @@ Result<TlsCertificate::Context> TlsCertificate::make_context(const TlsFiles& fil
   SSL_CTX_set_alpn_select_cb(context.get(), select_protocol, nullptr);
   if (SSL_CTX_use_certificate_chain_file(context.get(), files.certificate.c_str()) != 1)
     return cannot_use("certificate", files.certificate);
-  if (SSL_CTX_use_PrivateKey_file(context.get(), files.key.c_str(), SSL_FILETYPE_PEM) != 1 ||
-      SSL_CTX_check_private_key(context.get()) != 1)
+  if (SSL_CTX_use_PrivateKey_file(context.get(), files.key.c_str(), SSL_FILETYPE_PEM) != 1)
     return cannot_use("key", files.key);
+  if (SSL_CTX_check_private_key(context.get()) != 1) {
+    ERR_clear_error();
+    return fail(ErrorCode::invalid,
+                "cannot use the TLS key " + files.key + ": it does not belong to the certificate " + files.certificate);
+  }
   return context;
 }
 

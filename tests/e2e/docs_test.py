@@ -20,7 +20,9 @@ class Documentation(harness.TestCase):
         self.assertEqual(first_column("## GET /proxy/stats"), ["timestamp", "gpus", *expected.KEYS])
 
     def test_every_route_is_described(self):
-        listed = [route["path"] for route in self.serve().get("/proxy/v1/").json()["routes"]]
+        daemon = self.serve("h100x8-busy", "--private-listen", "127.0.0.1:0")
+        daemon.port = int(daemon.wait_for_log(r"private_address=127\.0\.0\.1:(\d+)").group(1))
+        listed = [route["path"] for route in daemon.get("/proxy/v1/").json()["routes"]]
         self.assertEqual(sorted(["/proxy/stats", *first_column("## Other pages")]), sorted(listed))
 
     def test_every_reason_for_an_error_is_described(self):

@@ -42,6 +42,8 @@ class Many(limits_clients.LimitsTestCase):
                     self.assertEqual(harness.read_response(clients[0], 0).status, 200)
                 harness.wait_until("all are gone", lambda: limits_clients.http_of(daemon)["active"] < 10)
         if not limits_clients.SANITIZED:
+            stalls = daemon.get("/proxy/v1/daemon").json()["loop_stalls"]
+            self.assertLess(stalls["median"], 50, "microseconds that a turn keeps the loop, in the median")
             each = (peaks[0] - before) / CONNECTIONS
             print(f"{each:.0f} bytes for each idle connection")
             self.assertLess(each, IDLE_BYTES_MAX)

@@ -20,7 +20,8 @@ class Carrier {
   enum class After : unsigned char {
     keep_alive,  // answered; another request may follow on the connection
     end,         // answered: the connection closes
-    cut,         // the answer could not be completed, and must not look as if it had been
+    cut,         // the answer could not be completed, which its framing shows: the connection closes at once
+    reset,       // the same where an end of the connection would look like the end of the answer
     answer,      // nothing was sent yet: `content` is the answer
   };
 
@@ -33,7 +34,7 @@ class Carrier {
     std::string_view id;    // for X-Request-Id; empty when requests have none
     const bool& stopping;
 
-    After after = After::cut;
+    After after = After::reset;
     bool drained = false;  // the request's body has been read: what follows in `input` is the next request
     std::shared_ptr<const Content> content{};
     int status = 0;                // 0: none was sent

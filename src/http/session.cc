@@ -113,7 +113,6 @@ net::Awaitable<> Session::serve() {
     begin_exchange();
     if (carrier_takes()) {
       if (!co_await carry()) co_return;
-      answered = 0;
       if (!response_) continue;
     } else {
       if (shared_.head.framing != Framing::none && !co_await drain_body()) break;
@@ -171,8 +170,13 @@ net::Awaitable<bool> Session::carry() {
   if (client.status != 0) bump(shared_.counters.responses[static_cast<std::size_t>(client.status / 100) % 6]);
   if (log_ != nullptr) log_->end(client.status, client.body_bytes, shared_.clock.now());
   last_ = last_ || client.after != Carrier::After::keep_alive;
-  if (client.after != Carrier::After::cut && !aborted_) co_return true;
-  link_.reset();
+  const bool broken_off = client.after == Carrier::After::cut || client.after == Carrier::After::reset;
+  if (!broken_off && !aborted_) co_return true;
+  if (client.after == Carrier::After::reset) {
+    link_.reset();
+  } else {
+    close();
+  }
   co_return false;
 }
 

@@ -11,6 +11,7 @@ namespace {
 
 namespace asio = net::asio;
 
+constexpr unsigned interims_max = 64;                // before the answer; one a second is known as a sign of life
 constexpr std::size_t window_bytes_max = 64 * 1024;  // held of one answer while the client takes it
 
 // "127.0.0.1:1" and "[::1]:1" without the port; nothing for a Unix socket.
@@ -164,6 +165,11 @@ net::Awaitable<bool> Exchange::read_head(http::CoroutineTurn& turn) {
 }
 
 net::Awaitable<bool> Exchange::pass_interim(http::CoroutineTurn& turn) {
+  if (++interims_ > interims_max) {
+    fault_ = GatewayFault::response_malformed;
+    detail_ = "too many interim answers";
+    co_return false;
+  }
   std::string out;
   const ResponseContext context{.client_minor_version = client_minor_version_, .pseudonym = shared_.pseudonym};
   const ResponseOutcome outcome = append_forwarded_response(out, shared_.head, context);
@@ -320,7 +326,7 @@ void Exchange::settle() {
     const bool whole_request = body_done_ && !client_gone_;
     client_.drained = whole_request;
     if (!answer_done_) {
-      client_.after = After::cut;
+      client_.after = to_client_ == BodyFraming::until_close ? After::reset : After::cut;
     } else {
       client_.after = whole_request && after_ == http::AfterResponse::keep_alive ? After::keep_alive : After::end;
     }

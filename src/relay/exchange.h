@@ -90,6 +90,7 @@ class Exchange {
   Pool::Lent lent_;
   http::InputBuffer input_;
   std::size_t judged_ = 0;
+  unsigned interims_ = 0;
   BodyFraming from_engine_ = BodyFraming::none;
   BodyFraming to_client_ = BodyFraming::none;
   std::uint64_t answer_left_ = 0;  // with BodyFraming::length

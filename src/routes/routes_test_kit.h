@@ -41,7 +41,8 @@ struct World {
                     return Site::Activity{clock.now().time_since_epoch(), counters, http_counters,
                                           access_lines_dropped};
                   },
-              .configuration = [] { return std::string("[]"); }}) {}
+              .configuration = [] { return std::string("[]"); },
+              .traffic = [] { return std::string("{}"); }}) {}
 
   struct Answer {
     bool given = false;

@@ -4,12 +4,13 @@
 import hashlib
 import http.client
 import json
+import os
 import random
 import time
 
-import bodies
 import harness
 import proxy_rig
+import bodies  # beside the engine: proxy_rig knows the way
 from proxy_rig import JSON, chat
 
 
@@ -22,9 +23,8 @@ class Forwarding(proxy_rig.TestCase):
             self.assertEqual(echoed.json()["target"], "/echo?a=%2F&b")
         self.assertEqual(daemon.request("HEAD", "/v1/models").body, b"")
         for path in ("/", "/health", "/proxyish", "/%70roxy/stats", "//proxy/stats", "/x/../proxy/stats"):
-            before = engine.state()["requests"]["total"] if "total" in engine.state()["requests"] else None
             daemon.get(path)
-            self.assertEqual(engine.last()["target"], path, before)
+            self.assertEqual(engine.last()["target"], path)
         for path in ("/proxy/stats", "/proxy/healthz", "/proxy/", "/proxy", "/proxy/nothing"):
             daemon.get(path)
             self.assertNotEqual(engine.last()["target"], path)
@@ -81,9 +81,9 @@ class Forwarding(proxy_rig.TestCase):
         for number in range(50):
             connection.request("POST", "/echo", body=str(number))
             answer = json.loads(connection.getresponse().read())
-            self.assertEqual(answer["on_connection"], number + 1)
+            self.assertEqual(answer["on_connection"], number + 2)
         connection.close()
-        self.assertEqual(engine.state()["connections"]["opened"], 1)
+        self.assertEqual(engine.state()["connections"]["open"], 1)
 
     def test_pipelined_requests_to_engine_and_proxy_are_answered_in_order(self):
         _, daemon = self.serve_engine()
@@ -170,7 +170,7 @@ class Forwarding(proxy_rig.TestCase):
             self.assertIn(daemon.request("POST", path, body=b"{}").status, (400, 403), path)
         for path in ("/v1/models", "/health", "/metrics"):
             self.assertEqual(daemon.get(path).status, 200)
-        _, daemon = self.serve_engine("--allow-paths", "/v1/*")
+        _, daemon = self.serve_engine("--allow-paths", "/v1/*", used=False)
         self.assertEqual(daemon.get("/v1/models").status, 200)
         self.assertEqual(daemon.get("/health").status, 403)
 
@@ -217,7 +217,7 @@ class Streaming(proxy_rig.TestCase):
         time.sleep(1.0)  # the engine would have sent all of it
         with open(f"/proc/{daemon.pid}/statm", encoding="ascii") as statm:
             resident = int(statm.read().split()[1]) * 4096
-        self.assertLess(resident, (300 if harness.SANITIZER_BUILD else 60) << 20)
+        self.assertLess(resident, (300 if os.environ.get("GPUTACH_SANITIZE") else 60) << 20)
         self.assertTrue(client.recv(100).startswith(b"HTTP/1.1 200"))
 
 

@@ -57,10 +57,16 @@ class TestCase(harness.TestCase):
     def engine(self, *flags):
         return self.enterContext(standin_process.StandIn(*flags))
 
-    def serve_engine(self, *flags, engine=None, **more):
-        """The engine, and a daemon that forwards to it."""
-        engine = engine or self.engine()
-        return engine, self.serve("h100x8-busy", "--upstream", engine.url, *flags, **more)
+    def serve_engine(self, *flags, used=True, **more):
+        """The engine, and a daemon that forwards to it. `used`: it has done so, and has asked for the engine's models,
+        which it does once a minute; what is counted and armed from then on is the test's alone."""
+        engine = self.engine()
+        daemon = self.serve("h100x8-busy", "--upstream", engine.url, *flags, **more)
+        if used:
+            daemon.get("/ping")
+            engine.wait_ended(2)
+            engine.clear()
+        return engine, daemon
 
     def send(self, daemon, text):
         client = self.enterContext(contextlib.closing(daemon.connect()))

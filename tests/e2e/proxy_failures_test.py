@@ -168,15 +168,17 @@ class EngineFails(proxy_rig.TestCase):
 class ClientFails(proxy_rig.TestCase):
     def test_the_engine_learns_at_once_that_nobody_waits(self):
         engine, daemon = self.serve_engine()
-        slow = {"before the first byte": ("X-Prompt-Ms: 60000\r\n", False), "in a stream": ("X-Token-Rate: 20\r\n", True)}
+        slow = {"before the first byte": ("X-Prompt-Ms: 60000\r\n", False),
+                "in a stream": ("X-Token-Rate: 20\r\n", True)}
         for when, (field, stream) in slow.items():
             for how in ("close", "reset"):
                 with self.subTest(f"{when}, {how}"):
                     engine.clear()
                     body = chat(stream=stream, max_tokens=2000)
                     client = daemon.connect()
-                    client.sendall(f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n{field}Content-Type: application/json"
-                                   f"\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+                    client.sendall(f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n{field}"
+                                   f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+                                   f"{body}".encode())
                     engine.wait("it is at work", lambda state: state["requests"]["active"] == 1)
                     if stream:
                         client.recv(100)
@@ -187,7 +189,8 @@ class ClientFails(proxy_rig.TestCase):
                     record = engine.wait_ended(1)[-1]
                     self.assertEqual(record["state"], "aborted")
                     self.assertLess(record["ended_ns"] - gone, 200e6 * harness.SCALE)
-        self.assertEqual(sum(row["value"] for row in self.traffic(daemon)["aborts_total"] if row["side"] == "client"), 4)
+        aborts = self.traffic(daemon)["aborts_total"]
+        self.assertEqual(sum(row["value"] for row in aborts if row["side"] == "client"), 4)
 
     def test_an_upload_that_breaks_off_never_looks_complete(self):
         engine, daemon = self.serve_engine()
@@ -202,7 +205,8 @@ class ClientFails(proxy_rig.TestCase):
     def test_bad_chunks_are_refused_and_cut_on_both_sides(self):
         engine, daemon = self.serve_engine()
         with contextlib.closing(daemon.connect()) as client:
-            client.sendall(b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloX\r\n0\r\n\r\n")
+            client.sendall(b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                           b"5\r\nhelloX\r\n0\r\n\r\n")
             answer = harness.read_response(client, 0)
             self.assertEqual(answer.status, 400)
             self.assertEqual(proxy_rig.until_closed(client) or b"", b"")

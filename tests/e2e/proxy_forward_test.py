@@ -202,7 +202,8 @@ class Streaming(proxy_rig.TestCase):
         body = chat(stream=True, max_tokens=8, stream_options={"include_usage": True})
         answer = daemon.request("POST", "/v1/chat/completions", body=body, headers=JSON)
         self.assertEqual(answer.status, 200)
-        seen = harness.wait_until("the exchange is over", lambda: (t := self.traffic(daemon))["active_requests"] == 0 and t)
+        seen = harness.wait_until("the exchange is over",
+                                  lambda: (t := self.traffic(daemon))["active_requests"] == 0 and t)
         requests = {(row["route"], row["status"]): row["value"] for row in seen["requests_total"]}
         self.assertEqual(requests[("chat", "2xx")], 1)
         self.assertEqual(seen["first_token_seconds"]["series"][0]["count"], 1)

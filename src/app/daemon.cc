@@ -102,9 +102,16 @@ void reload_until_ended(const sigset_t& signals, AccessLog* access_log, Reloader
   log_line(LogLevel::info, "stopping", {{"signal", received == SIGTERM ? "SIGTERM" : "SIGINT"}});
 }
 
-AskEngine ask_engine_through(relay::Relay* relay) {
-  if (relay == nullptr) return {};
-  return [relay](std::move_only_function<void(bool)> answer) { relay->ask_health(std::move(answer)); };
+Site::Settings site_settings(const Config& config, const Tokens& tokens, relay::Relay* relay,
+                             const relay::Traffic& traffic) {
+  Site::Settings settings;
+  settings.cors_origin = config.cors_origin;
+  settings.tokens = tokens;
+  settings.ready_requires = config.ready_requires;
+  if (relay == nullptr) return settings;
+  settings.ask_engine = [relay](std::move_only_function<void(bool)> answer) { relay->ask_health(std::move(answer)); };
+  settings.traffic = [&traffic] { return traffic_json(traffic); };
+  return settings;
 }
 
 // Until nothing is on its way to the engine and back, the time is over, or somebody is impatient.
@@ -158,17 +165,13 @@ int run_daemon(const Setup& setup, const std::vector<Given>& outside,
   relay::Relay* const relay = opened_relay->get();
   std::unique_ptr<http::Server> server;
   std::string shown = setup_json(setup.given);  // the io thread's, once that runs
-  Site site({.cors_origin = config.cors_origin,
-             .tokens = *tokens,
-             .ready_requires = config.ready_requires,
-             .ask_engine = ask_engine_through(relay),
-             .activity =
-                 [&] {
-                   const std::uint64_t dropped = access_log == nullptr ? 0 : access_log->dropped();
-                   return Site::Activity{clock.now() - started, counters, server->counters(), dropped};
-                 },
-             .configuration = [&shown] { return shown; },
-             .traffic = [&traffic, relay] { return relay == nullptr ? std::string() : traffic_json(traffic); }});
+  Site::Settings pages = site_settings(config, *tokens, relay, traffic);
+  pages.configuration = [&shown] { return shown; };
+  pages.activity = [&] {
+    const std::uint64_t dropped = access_log == nullptr ? 0 : access_log->dropped();
+    return Site::Activity{clock.now() - started, counters, server->counters(), dropped};
+  };
+  Site site(std::move(pages));
   std::unique_ptr<Hub> hub;
   // From the sampler's thread to the io thread: only immutable snapshots cross.
   Sampler sampler(open_sources(config, *std::move(spawner), clock, counters), config.nvml_timeout, clock, counters,

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/server.h"
+#include "http/tls_client.h"
 #include "relay/relay.h"
 #include "routes/site.h"
 #include "sources/nvml/nvml_source.h"
@@ -26,6 +27,8 @@ struct Config {
   std::vector<TokenFile> token_files;
   std::string access_log;  // off, stderr or a file
   std::optional<relay::UpstreamAddress> upstream;
+  std::string upstream_ca;  // a file; empty: whom the system trusts
+  http::TlsVerify upstream_tls_verify{};
   relay::RelayLimits relay_limits;
   ReadyRequires ready_requires;
   std::string allow_paths;

@@ -67,7 +67,15 @@ Result<std::unique_ptr<relay::Relay>> open_relay(const Config& config, relay::Tr
   if (!config.upstream) return nullptr;
   auto rules = relay::PathRules::parse(config.allow_paths, config.deny_paths);
   if (!rules) return std::unexpected(std::move(rules.error()));
-  relay::RelaySettings settings{*config.upstream, config.relay_limits, *std::move(rules), is_the_engines};
+  relay::RelaySettings settings{.address = *config.upstream,
+                                .limits = config.relay_limits,
+                                .rules = *std::move(rules),
+                                .takes = is_the_engines};
+  if (settings.address.kind == relay::UpstreamAddress::Kind::tls) {
+    auto tls = http::TlsConnector::make({settings.address.name, config.upstream_ca, config.upstream_tls_verify});
+    if (!tls) return std::unexpected(std::move(tls.error()));
+    settings.tls = *std::move(tls);
+  }
   return std::make_unique<relay::Relay>(std::move(settings), traffic, clock);
 }
 
@@ -108,9 +116,9 @@ Site::Settings site_settings(const Config& config, const Tokens& tokens, relay::
   settings.cors_origin = config.cors_origin;
   settings.tokens = tokens;
   settings.ready_requires = config.ready_requires;
-  if (relay == nullptr) return settings;
-  settings.ask_engine = [relay](std::move_only_function<void(bool)> answer) { relay->ask_health(std::move(answer)); };
   settings.traffic = [&traffic] { return traffic_json(traffic); };
+  if (relay != nullptr)
+    settings.ask_engine = [relay](std::move_only_function<void(bool)> answer) { relay->ask_health(std::move(answer)); };
   return settings;
 }
 

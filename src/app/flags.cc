@@ -64,10 +64,14 @@ Result<void> set_upstream(Config& config, std::string_view value) {
   config.upstream.reset();
   if (value.empty()) return {};
   auto address = relay::parse_upstream_address(value);
-  if (!address) return bad("http://ADDRESS:PORT or unix:/PATH, such as http://127.0.0.1:8000");
-  if (address->kind == relay::UpstreamAddress::Kind::tls)
-    return bad("http://ADDRESS:PORT or unix:/PATH: an engine behind https is not supported yet");
+  if (!address) return bad("http://ADDRESS:PORT, https://ADDRESS:PORT or unix:/PATH, such as http://127.0.0.1:8000");
   config.upstream = *std::move(address);
+  return {};
+}
+
+Result<void> set_upstream_tls_verify(Config& config, std::string_view value) {
+  if (value != "on" && value != "off") return bad("on or off");
+  config.upstream_tls_verify = value == "on" ? http::TlsVerify::on : http::TlsVerify::off;
   return {};
 }
 
@@ -261,8 +265,14 @@ constexpr auto table = std::to_array<Flag>({
      "How long a client may take no byte of its answer. Counted as http.limits.write_timeout.",
      set_timeout<&Limits::write_timeout, 100, 3'600'000>},
     {"upstream", "URL", "", FlagUse::serving, restart,
-     "The engine that gets every request outside of /proxy/: http://ADDRESS:PORT or unix:/PATH. None: they are 404.",
-     set_upstream},
+     "The engine that gets every request outside of /proxy/: http://ADDRESS:PORT, https://ADDRESS:PORT or unix:/PATH. "
+     "None: they are 404.", set_upstream},
+    {"upstream-ca", "FILE", "", FlagUse::serving, restart,
+     "Who may have signed the certificate of an engine behind https (PEM); whom the system trusts when empty.",
+     set_text<&Config::upstream_ca>},
+    {"upstream-tls-verify", "WHETHER", "on", FlagUse::serving, restart,
+     "off: the certificate of an engine behind https is not looked at, and anybody on the way could be the engine.",
+     set_upstream_tls_verify},
     {"allow-paths", "LIST", "", FlagUse::serving, restart,
      "Paths of the engine that clients may reach, separated by commas: /exact, /folder/*, preset:vllm-safe; all of them when empty.",
      set_paths<&Config::allow_paths>},

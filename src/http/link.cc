@@ -44,10 +44,52 @@ std::size_t Link::write_some_tls(std::string_view bytes) {
   return sent;
 }
 
+// A wait that has succeeded when it is cancelled ends as a success all the same: whoever loops would wait again.
 net::Awaitable<bool> Link::wait(TlsState wanted) {
+  const unsigned cancels = cancels_;
   const auto event = wanted == TlsState::want_read ? net::Socket::wait_read : net::Socket::wait_write;
   const auto waited = co_await socket_.async_wait(event, net::use_tuple);
-  co_return !std::get<0>(waited);
+  co_return !std::get<0>(waited) && cancels == cancels_;
+}
+
+net::Awaitable<std::size_t> Link::read(std::span<char> space, CoroutineTurn& turn) {
+  return tls_ == nullptr ? read_plain(space, turn) : read_tls(space, turn);
+}
+
+net::Awaitable<std::size_t> Link::read_plain(std::span<char> space, CoroutineTurn& turn) {
+  const asio::mutable_buffer buffer(space.data(), space.size());
+  turn.rest();
+  const auto received = co_await socket_.async_read_some(buffer, net::use_tuple);
+  turn.wake();
+  ended_ = std::get<0>(received) == asio::error::eof;
+  co_return std::get<1>(received);
+}
+
+net::Awaitable<std::size_t> Link::read_tls(std::span<char> space, CoroutineTurn& turn) {
+  for (;;) {
+    const TlsChannel::Moved moved = tls_->read(space);
+    if (moved.state == TlsState::done) co_return moved.bytes;
+    ended_ = moved.state == TlsState::closed;
+    broken_ = broken_ || moved.state == TlsState::failed;
+    if (ended_ || broken_) co_return 0;
+    turn.rest();
+    const bool ready = co_await wait(moved.state);
+    turn.wake();
+    if (!ready) co_return 0;
+  }
+}
+
+net::Awaitable<Link::Handshake> Link::handshake(CoroutineTurn& turn) {
+  for (;;) {
+    const TlsState state = tls_->handshake();
+    if (state == TlsState::done) co_return Handshake::done;
+    broken_ = state == TlsState::failed || state == TlsState::closed;
+    if (broken_) co_return Handshake::failed;
+    turn.rest();
+    const bool ready = co_await wait(state);
+    turn.wake();
+    if (!ready) co_return Handshake::cancelled;
+  }
 }
 
 void Link::shut_down_sending() {
@@ -57,11 +99,13 @@ void Link::shut_down_sending() {
 }
 
 void Link::cancel() {
+  ++cancels_;
   net::ErrorCode ignored;
   socket_.cancel(ignored);
 }
 
 void Link::close() {
+  if (tls_ != nullptr) tls_->abandon();
   net::ErrorCode ignored;
   socket_.close(ignored);
 }

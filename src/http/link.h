@@ -3,6 +3,8 @@
 // Threads: the io thread. One may read while another writes; not two of a kind.
 // Fails: read() with 0, write_some() with less than all and broken() true; for good.
 // Source: man 2 send, SSL_write(3).
+//
+// A plain socket's owner may also read it directly, which spares a coroutine for each read.
 #pragma once
 
 #include <cstddef>
@@ -10,6 +12,7 @@
 #include <span>
 #include <string_view>
 
+#include "http/loop_watch.h"
 #include "http/net.h"
 #include "http/tls.h"
 
@@ -29,6 +32,16 @@ class Link {
   [[nodiscard]] std::size_t write_some(std::string_view first, std::string_view second = {});
   [[nodiscard]] std::size_t write_some(std::span<const net::asio::const_buffer> buffers);
 
+  // Waits for bytes, and rests `turn` meanwhile. 0: the peer has ended its side, or it failed, or was cancelled.
+  net::Awaitable<std::size_t> read(std::span<char> space, CoroutineTurn& turn);
+  // After read() has given 0: the peer said that nothing follows. For TLS it has to say so in TLS's own words, since
+  // anybody on the way can end a connection.
+  [[nodiscard]] bool ended() const { return ended_; }
+
+  // Through TLS only. `cancelled` is not the peer's doing.
+  enum class Handshake : unsigned char { done, failed, cancelled };
+  net::Awaitable<Handshake> handshake(CoroutineTurn& turn);
+
   // What a TLS write that could not go on waits for; want_write for plain bytes.
   [[nodiscard]] TlsState write_wants() const { return write_wants_; }
   // Waits for the socket. False: cancelled, or broken.
@@ -36,17 +49,21 @@ class Link {
 
   // Nothing follows from this side.
   void shut_down_sending();
-  void cancel();  // who waits or reads is woken and fails
+  void cancel();  // who waits or reads is woken and fails, even where the socket has become ready meanwhile
   void close();
   // The peer sees a reset, not an end.
   void reset();
 
  private:
   [[nodiscard]] std::size_t write_some_tls(std::string_view bytes);
+  net::Awaitable<std::size_t> read_plain(std::span<char> space, CoroutineTurn& turn);
+  net::Awaitable<std::size_t> read_tls(std::span<char> space, CoroutineTurn& turn);
 
   net::Socket socket_;
   std::unique_ptr<TlsChannel> tls_;
   bool broken_ = false;
+  bool ended_ = false;
+  unsigned cancels_ = 0;
   TlsState write_wants_ = TlsState::want_write;
 };
 

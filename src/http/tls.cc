@@ -15,16 +15,6 @@ namespace {
 
 constexpr Duration look_period = std::chrono::seconds(1);
 
-// The newest of OpenSSL's reasons; the others are how it came to that one.
-std::string openssl_reason() {
-  std::array<char, 256> text{};
-  const unsigned long code = ERR_peek_last_error();
-  ERR_clear_error();
-  if (code == 0) return "unknown reason";
-  ERR_error_string_n(code, text.data(), text.size());
-  return text.data();
-}
-
 std::unexpected<Error> cannot_use(std::string_view what, const std::string& file) {
   return fail(ErrorCode::invalid, "cannot use the TLS " + std::string(what) + " " + file + ": " + openssl_reason());
 }
@@ -59,13 +49,40 @@ std::string version_on_disk(const TlsFiles& files) {
 
 }  // namespace
 
+// The others are how it came to that one.
+std::string openssl_reason() {
+  std::array<char, 256> text{};
+  const unsigned long code = ERR_peek_last_error();
+  ERR_clear_error();
+  if (code == 0) return "unknown reason";
+  ERR_error_string_n(code, text.data(), text.size());
+  return text.data();
+}
+
 void TlsChannel::Free::operator()(SSL* ssl) const {
   SSL_free(ssl);
 }
 
 TlsChannel::TlsChannel(SSL_CTX* context, int descriptor) : ssl_(SSL_new(context)) {
   broken_ = ssl_ == nullptr || SSL_set_fd(ssl_.get(), descriptor) != 1;
-  if (!broken_) SSL_set_accept_state(ssl_.get());
+}
+
+std::unique_ptr<TlsChannel> TlsChannel::accepting(SSL_CTX* context, int descriptor) {
+  std::unique_ptr<TlsChannel> channel(new TlsChannel(context, descriptor));
+  if (!channel->broken_) SSL_set_accept_state(channel->ssl_.get());
+  return channel;
+}
+
+std::unique_ptr<TlsChannel> TlsChannel::connecting(SSL_CTX* context, int descriptor, const std::string& name) {
+  std::unique_ptr<TlsChannel> channel(new TlsChannel(context, descriptor));
+  if (channel->broken_) return channel;
+  SSL_set_connect_state(channel->ssl_.get());
+  if (name.empty()) return channel;
+  // SSL_set_tlsext_host_name without its old-style cast; the name is copied.
+  std::string copy = name;
+  channel->broken_ =
+      SSL_ctrl(channel->ssl_.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, copy.data()) != 1;
+  return channel;
 }
 
 TlsState TlsChannel::state_after(int result) {
@@ -82,6 +99,12 @@ TlsState TlsChannel::handshake() {
   ERR_clear_error();
   const int result = SSL_do_handshake(ssl_.get());
   return result == 1 ? TlsState::done : state_after(result);
+}
+
+std::string_view TlsChannel::refusal() const {
+  const bool asked = ssl_ != nullptr && SSL_get_verify_mode(ssl_.get()) != SSL_VERIFY_NONE;
+  const long verdict = asked ? SSL_get_verify_result(ssl_.get()) : X509_V_OK;
+  return verdict == X509_V_OK ? std::string_view{} : X509_verify_cert_error_string(verdict);
 }
 
 TlsChannel::Moved TlsChannel::read(std::span<char> space) {
@@ -150,7 +173,7 @@ std::unique_ptr<TlsChannel> TlsCertificate::channel(int descriptor, Instant now,
     looked_ = now;
     reload_if_changed(counters);
   }
-  return std::make_unique<TlsChannel>(context_.get(), descriptor);
+  return TlsChannel::accepting(context_.get(), descriptor);
 }
 
 void TlsCertificate::reload_if_changed(Counters& counters) {

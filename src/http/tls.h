@@ -1,5 +1,5 @@
-// Purpose: TLS for accepted connections. A channel moves bytes between a non-blocking socket and its owner and never
-//          waits; the certificate is read again when its files have changed.
+// Purpose: TLS for connections, and the certificate of accepted ones. A channel moves bytes between a non-blocking
+//          socket and its owner and never waits; the certificate is read again when its files have changed.
 // Owns: TlsCertificate the OpenSSL context of the newest files that could be used, TlsChannel one connection's state.
 //       The socket stays its owner's and must outlive the channel.
 // Threads: the io thread.
@@ -25,6 +25,9 @@ namespace gputach::http {
 
 enum class TlsState : unsigned char { done, want_read, want_write, closed, failed };
 
+// The newest of OpenSSL's reasons, which is then forgotten with those before it.
+[[nodiscard]] std::string openssl_reason();
+
 class TlsChannel {
  public:
   struct Moved {
@@ -32,16 +35,25 @@ class TlsChannel {
     std::size_t bytes = 0;  // 0 unless done
   };
 
-  TlsChannel(SSL_CTX* context, int descriptor);
+  [[nodiscard]] static std::unique_ptr<TlsChannel> accepting(SSL_CTX* context, int descriptor);
+  // `name`: who is asked for (SNI, RFC 6066 section 3); empty where only an address is known.
+  [[nodiscard]] static std::unique_ptr<TlsChannel> connecting(SSL_CTX* context, int descriptor,
+                                                              const std::string& name);
 
   [[nodiscard]] TlsState handshake();
+  // Why the peer's certificate was refused, if that is what failed the handshake; else empty. A literal.
+  [[nodiscard]] std::string_view refusal() const;
   [[nodiscard]] Moved read(std::span<char> space);
   // After want_read or want_write the next call brings the same bytes, perhaps from another place.
   [[nodiscard]] Moved write(std::string_view bytes);
   // Tells the peer that nothing follows; once, and as far as the socket takes it.
   void shutdown();
+  // The socket is being closed: its number may soon be another's, so every call from now on fails.
+  void abandon() { broken_ = true; }
 
  private:
+  TlsChannel(SSL_CTX* context, int descriptor);
+
   [[nodiscard]] TlsState state_after(int result);
 
   struct Free {

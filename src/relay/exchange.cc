@@ -65,7 +65,8 @@ void Exchange::judge(const http::Request& request) {
 void Exchange::forward_head(const http::Request& request) {
   const bool upgrade = asks_websocket(request, body_);
   answering_ = upgrade ? Answering::upgrade : request.method == "HEAD" ? Answering::head : Answering::other;
-  may_retry_ = request.method == "GET" || request.method == "HEAD" || request.method == "OPTIONS";
+  const bool safe = request.method == "GET" || request.method == "HEAD" || request.method == "OPTIONS";
+  may_retry_ = safe && body_done_;  // of a body some would be gone
   const RequestContext context{.peer = address_of(client_.peer),
                                .scheme = client_.link.is_tls() ? "https" : "http",
                                .upstream_host = shared_.pool.address().authority,
@@ -111,11 +112,13 @@ net::Awaitable<bool> Exchange::reach_engine(http::CoroutineTurn& turn) {
     co_await shared_.pool.acquire(client_.link.socket().get_executor(), turn, fresh, lent_);
     if (lent_.error) {
       fault_ = *lent_.error;
+      detail_ = lent_.detail;
       co_return false;
     }
     start_upload();
-    const bool lost = !uploading_ && !sent_any_ && lent_.link->broken();
+    const bool lost = !sent_any_ && lent_.link->broken();
     if (!lost) co_return true;
+    co_await join_upload(turn);
     const bool again = lent_.reused && may_retry_;
     lent_.link.reset();
     shared_.pool.release(nullptr);
@@ -128,15 +131,19 @@ net::Awaitable<bool> Exchange::reach_engine(http::CoroutineTurn& turn) {
 net::Awaitable<bool> Exchange::read_upstream(http::CoroutineTurn& turn) {
   const std::span<char> space = input_.prepare();
   if (space.empty() || !lent_.link) co_return false;
-  const asio::mutable_buffer buffer(space.data(), space.size());
-  turn.rest();
-  const auto received = co_await lent_.link->socket().async_read_some(buffer, net::use_tuple);
-  turn.wake();
-  const std::size_t size = std::get<1>(received);
-  if (std::get<0>(received) || client_gone_) {
+  std::size_t size = 0;
+  if (lent_.link->is_tls()) {
+    size = co_await lent_.link->read(space, turn);
+    engine_ended_ = size == 0 && lent_.link->ended();
+  } else {
+    const asio::mutable_buffer buffer(space.data(), space.size());
+    turn.rest();
+    const auto received = co_await lent_.link->socket().async_read_some(buffer, net::use_tuple);
+    turn.wake();
+    size = std::get<1>(received);
     engine_ended_ = std::get<0>(received) == asio::error::eof;
-    co_return false;
   }
+  if (size == 0 || client_gone_) co_return false;
   input_.commit(size);
   if (size == space.size()) input_.set_idle_bytes(window_bytes_max);  // it has much to say
   co_return true;
@@ -333,7 +340,7 @@ void Exchange::settle() {
   }
   if (lent_.link) {
     const bool reusable =
-        answer_done_ && body_done_ && engine_keeps_ && input_.empty() && !lent_.link->broken() && !client_gone_;
+        answer_done_ && request_sent_ && engine_keeps_ && input_.empty() && !lent_.link->broken() && !client_gone_;
     if (reusable) {
       shared_.pool.release(std::move(lent_.link));
     } else {
@@ -342,6 +349,10 @@ void Exchange::settle() {
     }
   }
   if (uploading_) client_.link.cancel();
+}
+
+void Exchange::abort() {
+  client_gone();
 }
 
 void Exchange::sweep(Instant now) {

@@ -34,6 +34,7 @@ class Exchange {
 
   net::Awaitable<> run();
   void sweep(Instant now);
+  void abort();  // its client is given up
 
  private:
   struct KeepResume;
@@ -47,6 +48,7 @@ class Exchange {
   net::Awaitable<bool> read_client(http::CoroutineTurn& turn);
   net::Awaitable<bool> send_upstream(http::CoroutineTurn& turn, std::string_view first, std::string_view second);
   [[nodiscard]] std::string_view next_body_piece(std::string& out);
+  void took(std::size_t size);
   net::Awaitable<> join_upload(http::CoroutineTurn& turn);
 
   // The way back. False: the answer cannot be completed.
@@ -79,10 +81,11 @@ class Exchange {
   bool client_keep_alive_;
   bool may_retry_ = false;
   Answering answering_;
-  bool body_done_ = false;  // all of it was taken from the client
-  bool sent_any_ = false;   // of the request, to this connection
-  bool uploading_ = false;  // the coroutine runs
-  bool finished_ = false;   // the answer is over: nothing to watch any more
+  bool body_done_ = false;     // all of it was taken from the client: what follows there is the next request
+  bool request_sent_ = false;  // all of it is on its way: what follows there would be the next request
+  bool sent_any_ = false;      // of the request, to this connection
+  bool uploading_ = false;     // the coroutine runs
+  bool finished_ = false;      // the answer is over: nothing to watch any more
   bool client_gone_ = false;
   std::optional<net::Resume> upload_joined_;
 

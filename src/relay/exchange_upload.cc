@@ -59,8 +59,11 @@ net::Awaitable<bool> Exchange::upload_body(http::CoroutineTurn& turn) {
     if ((!out.empty() || !piece.empty()) && !co_await send_upstream(turn, out, piece)) co_return false;
     out.clear();
     meter_.request_body(piece);
-    client_.input.consume(piece.size());
-    if (body_done_) co_return true;
+    took(piece.size());
+    if (body_done_) {
+      request_sent_ = true;
+      co_return true;
+    }
     client_silent_since_ = client_.watch.now();
     const bool more = co_await read_client(turn);
     client_silent_since_.reset();
@@ -75,9 +78,7 @@ std::string_view Exchange::next_body_piece(std::string& out) {
   if (body_done_) return {};
   if (body_.framing == http::Framing::length) {
     const std::size_t size = static_cast<std::size_t>(std::min<std::uint64_t>(body_left_, client_.input.view().size()));
-    body_left_ -= size;
-    body_done_ = body_left_ == 0;
-    return client_.input.view().substr(0, size);
+    return client_.input.view().substr(0, size);  // it is taken when it has been sent
   }
   const ChunkedBatch batch = take_chunks(body_reader_, client_.input.view(), true, out);
   meter_.request_body(data_of(batch, true, out));
@@ -88,6 +89,13 @@ std::string_view Exchange::next_body_piece(std::string& out) {
     detail_ = "the chunked body is malformed";
   }
   return {};
+}
+
+void Exchange::took(std::size_t size) {
+  client_.input.consume(size);
+  if (body_.framing != http::Framing::length) return;
+  body_left_ -= size;
+  body_done_ = body_left_ == 0;
 }
 
 net::Awaitable<bool> Exchange::send_upstream(http::CoroutineTurn& turn, std::string_view first,
@@ -111,13 +119,19 @@ net::Awaitable<bool> Exchange::read_client(http::CoroutineTurn& turn) {
   client_.input.set_bytes_max(window_bytes_max);
   const std::span<char> space = client_.input.prepare();
   if (space.empty()) co_return false;
-  const asio::mutable_buffer buffer(space.data(), space.size());
-  turn.rest();
-  const auto received = co_await client_.link.socket().async_read_some(buffer, net::use_tuple);
-  turn.wake();
-  if (std::get<0>(received)) co_return false;
-  client_.input.commit(std::get<1>(received));
-  if (std::get<1>(received) == space.size()) client_.input.set_idle_bytes(busy_bytes);
+  std::size_t size = 0;
+  if (client_.link.is_tls()) {
+    size = co_await client_.link.read(space, turn);
+  } else {
+    const asio::mutable_buffer buffer(space.data(), space.size());
+    turn.rest();
+    const auto received = co_await client_.link.socket().async_read_some(buffer, net::use_tuple);
+    turn.wake();
+    size = std::get<1>(received);
+  }
+  if (size == 0) co_return false;
+  client_.input.commit(size);
+  if (size == space.size()) client_.input.set_idle_bytes(busy_bytes);
   co_return true;
 }
 

@@ -1,7 +1,7 @@
 #include "relay/fetch.h"
 
 #include <algorithm>
-#include <tuple>
+#include <span>
 
 #include "relay/chunked_reader.h"
 
@@ -67,13 +67,11 @@ net::Awaitable<> fetch(RelayShared& shared, net::Executor executor, http::LoopWa
   while (more && bytes.size() < fetched_bytes_max) {
     const std::size_t before = bytes.size();
     bytes.resize(before + read_bytes);
-    const asio::mutable_buffer buffer(bytes.data() + before, read_bytes);
-    turn.rest();
-    const auto received = co_await link.socket().async_read_some(buffer, net::use_tuple);
-    turn.wake();
-    bytes.resize(before + std::get<1>(received));
-    const bool ended = std::get<0>(received) == asio::error::eof;
-    more = !take(shared, bytes, ended, fetched) && !std::get<0>(received);
+    const std::span<char> space(bytes.data() + before, read_bytes);
+    const std::size_t received = co_await link.read(space, turn);
+    bytes.resize(before + received);
+    const bool ended = received == 0 && link.ended();
+    more = !take(shared, bytes, ended, fetched) && received > 0;
   }
   deadline.cancel();
   link.close();

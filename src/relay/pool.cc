@@ -63,8 +63,10 @@ void set_options(int descriptor, int family) {
 }
 
 // Idle means silent: an end, or bytes that nobody asked for, make it useless (RFC 9112 section 9.2).
+// What TLS says of itself, such as a new session ticket, is read on the way and is no matter.
 bool is_silent(http::Link& link) {
   char byte = 0;
+  if (link.is_tls()) return link.tls()->read({&byte, 1}).state == http::TlsState::want_read;
   const ssize_t got = ::recv(link.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   return got < 0 && errno == EAGAIN;
 }
@@ -79,8 +81,9 @@ struct Pool::KeepResume {
   }
 };
 
-Pool::Pool(UpstreamAddress address, const RelayLimits& limits, Traffic& traffic, const Clock& clock)
-    : address_(std::move(address)), limits_(limits), traffic_(traffic), clock_(clock) {}
+Pool::Pool(UpstreamAddress address, std::unique_ptr<http::TlsConnector> tls, const RelayLimits& limits,
+           Traffic& traffic, const Clock& clock)
+    : address_(std::move(address)), tls_(std::move(tls)), limits_(limits), traffic_(traffic), clock_(clock) {}
 
 net::Awaitable<> Pool::acquire(net::Executor executor, http::CoroutineTurn& turn, bool fresh, Lent& lent) {
   executor_ = executor;
@@ -125,20 +128,35 @@ net::Awaitable<> Pool::connect(http::CoroutineTurn& turn, Lent& lent) {
     co_return;
   }
   set_options(socket.native_handle(), to.protocol.family());
-  auto link = std::make_unique<http::Link>(std::move(socket), nullptr);
+  auto channel = tls_ == nullptr ? nullptr : tls_->channel(socket.native_handle());
+  auto link = std::make_unique<http::Link>(std::move(socket), std::move(channel));
   const auto place = connecting_.insert(connecting_.end(), Connecting{link.get(), clock_.now()});
   turn.rest();
   const auto connected = co_await link->socket().async_connect(to.address, net::use_tuple);
   turn.wake();
-  connecting_.erase(place);
   error = std::get<0>(connected);
-  if (!error) {
+  if (error == asio::error::operation_aborted) {
+    lent.error = GatewayFault::connect_timeout;
+  } else if (error) {
+    lent.error = was_up_ ? GatewayFault::refused : GatewayFault::engine_starting;
+  } else {
     was_up_ = true;
-    lent.link = std::move(link);
-  } else if (error == asio::error::operation_aborted) {
+    if (link->is_tls()) co_await shake_hands(turn, *link, lent);
+  }
+  connecting_.erase(place);
+  if (!lent.error) lent.link = std::move(link);
+}
+
+// Within the time that connecting may take.
+net::Awaitable<> Pool::shake_hands(http::CoroutineTurn& turn, http::Link& link, Lent& lent) {
+  using enum http::Link::Handshake;
+  const http::Link::Handshake outcome = co_await link.handshake(turn);
+  if (outcome == done) co_return;
+  lent.detail = outcome == failed ? link.tls()->refusal() : std::string_view{};
+  if (outcome == cancelled) {
     lent.error = GatewayFault::connect_timeout;
   } else {
-    lent.error = was_up_ ? GatewayFault::refused : GatewayFault::engine_starting;
+    lent.error = lent.detail.empty() ? GatewayFault::tls_failed : GatewayFault::certificate_refused;
   }
 }
 

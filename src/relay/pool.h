@@ -3,7 +3,7 @@
 // Owns: the idle connections; one that is lent belongs to its borrower, which gives it back or tells that it is gone.
 // Threads: the io thread.
 // Fails: acquire() with the situation that the client has to be told.
-// Source: RFC 9112 sections 9.2, 9.3, 9.5. uvicorn closes an idle connection after 5 s (timeout_keep_alive).
+// Source: RFC 9112 sections 9.2, 9.3, 9.5, 9.7 (TLS). uvicorn closes an idle connection after 5 s (timeout_keep_alive).
 #pragma once
 
 #include <deque>
@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "http/link.h"
 #include "http/loop_watch.h"
+#include "http/tls_client.h"
 #include "relay/gateway_error.h"
 #include "relay/relay.h"
 #include "relay/traffic.h"
@@ -27,13 +28,16 @@ namespace net = http::net;
 
 class Pool {
  public:
-  Pool(UpstreamAddress address, const RelayLimits& limits, Traffic& traffic, const Clock& clock);
+  // `tls` is null where the engine speaks plain HTTP.
+  Pool(UpstreamAddress address, std::unique_ptr<http::TlsConnector> tls, const RelayLimits& limits, Traffic& traffic,
+       const Clock& clock);
 
   // What acquire() leaves: a link, or why there is none.
   struct Lent {
     std::unique_ptr<http::Link> link;
     bool reused = false;
     std::optional<GatewayFault> error{};
+    std::string_view detail{};  // of the error, for the client; a literal
   };
 
   // `fresh`: not one that has been used before.
@@ -67,10 +71,12 @@ class Pool {
   [[nodiscard]] std::unique_ptr<http::Link> take_idle();
   net::Awaitable<> wait_for_turn(http::CoroutineTurn& turn, Lent& lent);
   net::Awaitable<> connect(http::CoroutineTurn& turn, Lent& lent);
+  net::Awaitable<> shake_hands(http::CoroutineTurn& turn, http::Link& link, Lent& lent);
   void wake(std::list<Waiting>::iterator waiting, bool granted);
   void give_turn();
 
   UpstreamAddress address_;
+  std::unique_ptr<http::TlsConnector> tls_;
   const RelayLimits limits_;
   Traffic& traffic_;
   const Clock& clock_;

@@ -44,7 +44,10 @@ class Relay::Impl final : public http::Carrier {
     if (shared_.exchanges.empty() && when_empty_) std::exchange(when_empty_, nullptr)();
   }
 
-  void abort() override { shared_.pool.abort(); }
+  void abort() override {
+    shared_.pool.abort();
+    for (Exchange* exchange : shared_.exchanges) exchange->abort();
+  }
   void attach(net::Executor executor, http::LoopWatch& watch) override {
     executor_ = executor;
     watch_ = &watch;

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "http/message.h"
+#include "http/tls_client.h"
 #include "relay/path_rules.h"
 #include "relay/traffic.h"
 #include "relay/upstream_address.h"
@@ -35,6 +36,7 @@ struct RelayLimits {
 
 struct RelaySettings {
   UpstreamAddress address;
+  std::unique_ptr<http::TlsConnector> tls{};  // where the address has Kind::tls
   RelayLimits limits{};
   PathRules rules{};
   std::function<bool(const http::Request&)> takes{};  // which requests are the engine's

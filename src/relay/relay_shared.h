@@ -22,7 +22,7 @@ class Exchange;
 
 struct RelayShared {
   RelayShared(RelaySettings settings, std::string pseudonym_in, Traffic& traffic_in, const Clock& clock_in)
-      : pool(std::move(settings.address), settings.limits, traffic_in, clock_in),
+      : pool(std::move(settings.address), std::move(settings.tls), settings.limits, traffic_in, clock_in),
         limits(settings.limits),
         rules(std::move(settings.rules)),
         pseudonym(std::move(pseudonym_in)),

@@ -40,6 +40,7 @@ Result<UpstreamAddress> parse_upstream_address(std::string_view text) {
   const auto address = http::parse_listen_address(place);
   if (!address || address->kind != http::ListenKind::tcp || address->port == 0) return refuse();
   upstream.kind = tls ? UpstreamAddress::Kind::tls : UpstreamAddress::Kind::tcp;
+  upstream.name = address->host;
   upstream.host = address->host == "localhost" ? "127.0.0.1" : address->host;
   upstream.port = address->port;
   upstream.authority = authority;

@@ -21,6 +21,7 @@ struct UpstreamAddress {
   std::string host;  // an IP address without brackets; of a Unix socket its path, or @ and its name
   std::uint16_t port = 0;
   std::string authority;  // as a Host field would have it
+  std::string name;       // whom a certificate has to name: the host as it was written, without brackets
 
   bool operator==(const UpstreamAddress&) const = default;
 };

@@ -18,9 +18,8 @@ http::Response handle_version(const Call&) {
 }
 
 http::Response handle_traffic(const Call& call) {
-  std::string figures = call.site.settings().traffic ? call.site.settings().traffic() : std::string();
-  if (figures.empty()) return error_response(404, "there is no engine (--upstream names one)");
-  return json_response(200, std::move(figures));
+  if (!call.site.settings().traffic) return error_response(503, "not known yet");
+  return json_response(200, call.site.settings().traffic());
 }
 
 http::Response handle_configuration(const Call& call) {

@@ -46,7 +46,7 @@ class Site {
     AskEngine ask_engine{};  // null where there is no engine
     std::function<Activity()> activity{};
     std::function<std::string()> configuration{};  // JSON for GET /proxy/v1/config
-    std::function<std::string()> traffic{};        // of the proxy, as JSON; empty without an engine
+    std::function<std::string()> traffic{};        // JSON for GET /proxy/v1/proxy
   };
 
   explicit Site(Settings settings);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures gputach beside nginx and a raw epoll loop; see ./dev help bench."""
+"""Measures gputach beside nginx, a raw epoll loop and HAProxy; see ./dev help bench."""
 
 import argparse
 import contextlib
@@ -18,9 +18,12 @@ import machine
 import report
 import servers
 import targets
+import targets_proxy
+from target import verdict
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 RESULTS = ROOT / "docs" / "results"
+SUITES = {"http": targets.CELLS, "proxy": targets_proxy.CELLS}
 
 
 class Bench:
@@ -36,6 +39,7 @@ class Bench:
         self.bundle = options.bundle and options.bundle.resolve()
         self.work = options.work.resolve()
         self.quick = options.quick
+        self.suite = options.suite
         self.rounds, self.seconds = (3, 1) if options.quick else (7, 2)
         self.facts = {}
         shutil.rmtree(self.work, ignore_errors=True)
@@ -62,15 +66,19 @@ class Bench:
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="./dev bench")
     parser.add_argument("--quick", action="store_true", help="short rounds, about three minutes")
-    parser.add_argument("--only", metavar="CELL", action="append", choices=targets.CELLS,
-                        help="this cell alone: " + " ".join(targets.CELLS))
+    parser.add_argument("suite", nargs="?", choices=SUITES, default="http", help="what is measured; default http")
+    parser.add_argument("--only", metavar="CELL", action="append",
+                        help="this cell alone. " + " ".join(f"{name}: {' '.join(cells)}." for name, cells in SUITES.items()))
     parser.add_argument("--gate", action="store_true", help="what CI checks: instructions, and a ratio to nginx")
     parser.add_argument("--record-instructions", action="store_true", help="the count of now is what the gate expects")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "release")
     parser.add_argument("--bundle", type=pathlib.Path, help="the binary whose size is shown")
     parser.add_argument("--work", type=pathlib.Path, default=ROOT / "build" / "bench-work")
-    parser.add_argument("--output", type=pathlib.Path, help="folder for http.md and http.json")
-    return parser.parse_args(arguments)
+    parser.add_argument("--output", type=pathlib.Path, help="folder for the .md and the .json")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.only or ()) - set(SUITES[options.suite]):
+        parser.error(f"{options.suite} has no cell {', '.join(sorted(unknown))}")
+    return options
 
 
 def measure(bench, names):
@@ -79,7 +87,7 @@ def measure(bench, names):
     for name in names:
         began = time.monotonic()
         try:
-            outcomes[name] = targets.CELLS[name](bench)
+            outcomes[name] = SUITES[bench.suite][name](bench)
         except machine.NotRun as reason:
             missing[name] = f"NOT RUN: {reason}"
         except (RuntimeError, OSError, subprocess.SubprocessError) as failure:
@@ -89,7 +97,7 @@ def measure(bench, names):
             continue
         print(f"{name}: {time.monotonic() - began:.0f} s" + (", noisy" if outcomes[name].noisy else ""), flush=True)
         for target, _, figure in report.target_rows({name: outcomes[name]}):
-            words = report.VERDICTS[targets.verdict(target, figure.median)]
+            words = report.VERDICTS[verdict(target, figure.median)]
             print(f"  {target.what}: {report.with_quartiles(figure, target.digits)} {target.unit} {words}", flush=True)
     return outcomes, missing
 
@@ -112,11 +120,12 @@ def main(arguments):
         print("NOT RUN: a server and a generator need a processor each")
         return 77
     began, when = time.monotonic(), datetime.datetime.now(datetime.timezone.utc)
-    outcomes, missing = measure(bench, options.only or list(targets.CELLS))
+    outcomes, missing = measure(bench, options.only or list(SUITES[bench.suite]))
     bench.facts = {
         "when": when.isoformat(timespec="minutes"),
         "minutes": round((time.monotonic() - began) / 60, 1),
-        "command": shlex.join(["./dev", "bench", *(["--quick"] if options.quick else []),
+        "command": shlex.join(["./dev", "bench", *(["proxy"] if bench.suite == "proxy" else []),
+                               *(["--quick"] if options.quick else []),
                                *(word for cell in options.only or () for word in ("--only", cell))]),
         "machine": machine.facts(ROOT) | {"niceness": niceness()},
         "versions": machine.versions("g++"),
@@ -125,10 +134,11 @@ def main(arguments):
     whole = not options.quick and not options.only
     folder = options.output or (RESULTS if whole else bench.work)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "http.md").write_text(report.markdown(bench, outcomes, missing))
-    (folder / "http.json").write_text(report.as_json(bench, outcomes, missing))
+    page = folder / f"{bench.suite}.md"
+    page.write_text(report.markdown(bench, outcomes, missing))
+    page.with_suffix(".json").write_text(report.as_json(bench, outcomes, missing))
     print(report.summary(outcomes, missing))
-    print(f"{folder / 'http.md'} and http.json")
+    print(f"{page} and {page.stem}.json")
     return 1 if any(reason.startswith("FAILED") for reason in missing.values()) else 0
 
 

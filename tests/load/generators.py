@@ -7,6 +7,7 @@ import subprocess
 import machine
 import servers
 
+PATH = "/proxy/stats"
 SLACK_S = 60  # beyond the time a generator was told to take
 
 
@@ -19,8 +20,20 @@ def run(command, seconds):
     return done.stdout
 
 
-def url(server):
-    return f"http://127.0.0.1:{server.port}/proxy/stats"
+def url(server, path=PATH):
+    return f"http://127.0.0.1:{server.port}{path}"
+
+
+def post_script(body_bytes):
+    """For wrk: what a client of an inference engine posts."""
+    empty = json.dumps({"model": "stand-in", "stream": False, "messages": [{"role": "user", "content": ""}]})
+    body = empty.replace('"content": ""', f'"content": "{"x" * (body_bytes - len(empty))}"')
+    return f"""
+wrk.method = "POST"
+wrk.body = '{body}'
+wrk.headers["Content-Type"] = "application/json"
+wrk.headers["Authorization"] = "Bearer 0123456789abcdef0123456789abcdef"
+"""
 
 
 def microseconds(text):
@@ -28,8 +41,9 @@ def microseconds(text):
     return float(number) * {"us": 1, "ms": 1e3, "s": 1e6, "m": 60e6}[unit]
 
 
-def wrk(server, connections, seconds):
-    text = run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", url(server)], seconds)
+def wrk(server, connections, seconds, path=PATH, script=None):
+    scripted = ["-s", script] if script else []
+    text = run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *scripted, url(server, path)], seconds)
     if re.search(r"Non-2xx|Socket errors", text):
         raise RuntimeError(f"wrk had errors with {server.name}: {text}")
     return {
@@ -49,12 +63,12 @@ def h2load(server, connections, depth, seconds):
     return {"requests": int(requests), "requests_per_s": float(re.search(r", ([\d.]+) req/s", text).group(1))}
 
 
-def poller(bench, mode, server, limit_s, **options):
+def poller(bench, mode, server, limit_s, may_refuse=False, **options):
     command = [bench.program("poller"), mode, "--port", server.port]
     for name, value in options.items():
         command += [f"--{name}", value]
     answer = json.loads(run(command, limit_s))
-    if answer.get("refused") or answer.get("unanswered"):
+    if (answer.get("refused") and not may_refuse) or answer.get("unanswered"):
         raise RuntimeError(f"{server.name} refused requests or left them unanswered: {answer}")
     return answer
 

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
@@ -68,6 +69,19 @@ std::size_t Arguments::count(std::string_view name, std::size_t otherwise) const
   return value.empty() ? otherwise : parse<std::size_t>(name, value);
 }
 
+std::optional<std::size_t> content_length(std::string_view head) {
+  constexpr std::string_view name = "\r\nContent-Length: ";
+  std::size_t at = head.find(name);
+  if (at == std::string_view::npos) {
+    const auto same = [](char a, char b) { return std::tolower(a) == std::tolower(b); };
+    const auto found = std::ranges::search(head, name, same);
+    if (found.empty()) return std::nullopt;
+    at = static_cast<std::size_t>(found.begin() - head.begin());
+  }
+  const std::string_view value = head.substr(at + name.size());
+  return parse<std::size_t>("Content-Length", value.substr(0, value.find('\r')));
+}
+
 unsigned Answers::feed(std::string_view bytes) {
   constexpr std::string_view head_end = "\r\n\r\n";
   unsigned ended = 0;
@@ -102,12 +116,10 @@ unsigned Answers::feed(std::string_view bytes) {
 }
 
 void Answers::begin_body(std::string_view head) {
-  constexpr std::string_view name = "\r\nContent-Length: ";
   if (!head.starts_with("HTTP/1.1 200 ")) ++refused_;
-  const std::size_t at = head.find(name);
-  if (at == std::string_view::npos) give_up("an answer has no Content-Length");
-  const std::string_view value = head.substr(at + name.size());
-  body_left_ = parse<std::size_t>("Content-Length", value.substr(0, value.find('\r')));
+  const std::optional<std::size_t> length = content_length(head);
+  if (!length) give_up("an answer has no Content-Length");
+  body_left_ = *length;
 }
 
 void Connection::send(std::string_view bytes) const {
@@ -151,6 +163,15 @@ Fd watch(const std::vector<Connection>& connections) {
 }
 
 std::string request_for(const Arguments& arguments) {
+  if (const std::size_t bytes = arguments.count("--body-bytes", 0); bytes > 0) {
+    std::string body = R"({"model":"stand-in","stream":false,"messages":[{"role":"user","content":")";
+    body += std::string(bytes > body.size() ? bytes - body.size() : 0, 'x') + R"("}]})";
+    return "POST " + std::string(arguments.needed("--path")) +
+           " HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: gputach-load\r\nAccept: */*\r\n"
+           "Authorization: Bearer 0123456789abcdef0123456789abcdef\r\nContent-Type: application/json\r\n"
+           "Content-Length: " +
+           std::to_string(body.size()) + "\r\n\r\n" + body;
+  }
   // As a poller written with a common HTTP library asks.
   return "GET " + std::string(arguments.text("--path", "/proxy/stats")) +
          " HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: gputach-load\r\nAccept: */*\r\nConnection: keep-alive\r\n\r\n";

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,6 +38,9 @@ class Arguments {
   std::vector<std::string_view> words_;
 };
 
+// Of a head whose lines all end in CRLF; the name in any case, as proxies send it.
+[[nodiscard]] std::optional<std::size_t> content_length(std::string_view head);
+
 // Finds where answers end. Knows Content-Length only, as the servers measured here send it.
 class Answers {
  public:
@@ -65,6 +69,7 @@ struct Connection {
 [[nodiscard]] Connection connect_to(std::uint16_t port);
 [[nodiscard]] Fd watch(const std::vector<Connection>& connections);  // an epoll descriptor; data.u64 is the index
 
+// GET, or with --body-bytes N a POST of about N bytes of JSON, as a client of an inference engine sends it.
 [[nodiscard]] std::string request_for(const Arguments& arguments);
 
 // Of a sample, which is sorted by it.

@@ -132,6 +132,7 @@ def versions(compiler):
     return {
         "compiler": output_of(compiler, "--version").split("\n", 1)[0],
         "nginx": first_match(r"nginx/(\S+)", output_of(shutil.which("nginx", path=SEARCH) or "nginx", "-v")),
+        "haproxy": first_match(r"version (\S+)", output_of(shutil.which("haproxy", path=SEARCH) or "haproxy", "-v")),
         "wrk": first_match(r"wrk (\S+)", output_of("wrk", "-v")),
         "h2load": first_match(r"nghttp2/(\S+)", output_of("h2load", "--version")),
         "valgrind": first_match(r"valgrind-(\S+)", output_of("valgrind", "--version")),

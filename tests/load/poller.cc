@@ -16,10 +16,12 @@ int main(int argc, char** argv) {
     run_open(arguments);
   } else if (mode == "closed") {
     run_closed(arguments);
+  } else if (mode == "streams") {
+    run_streams(arguments);
   } else if (mode == "idle") {
     run_idle(arguments);
   } else {
-    give_up("usage: load_poller open|closed|idle --port N ...");
+    give_up("usage: load_poller open|closed|streams|idle --port N ...");
   }
   return 0;
 }

@@ -1,4 +1,5 @@
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 
 #include <algorithm>
 #include <array>
@@ -22,6 +23,7 @@ class OpenLoop {
         length_(static_cast<Nanoseconds>(nanoseconds_per_second * arguments.number("--seconds", 2))),
         warmup_(static_cast<Nanoseconds>(nanoseconds_per_second * arguments.number("--warmup", 0.5))),
         seed_(arguments.count("--seed", std::random_device{}())),
+        sleeps_(arguments.count("--sleep", 0) != 0),
         request_(request_for(arguments)) {
     const std::size_t count = arguments.count("--connections", 100);
     std::mt19937_64 engine(seed_);
@@ -37,13 +39,14 @@ class OpenLoop {
 
   void run() {
     const Fd epoll = watch(connections_);
+    if (sleeps_) ::prctl(PR_SET_TIMERSLACK, 1);
     start_ = now();
     const Nanoseconds end = start_ + warmup_ + length_;
     Nanoseconds time = start_;
     do {
       time = now();
       send_what_is_due(std::min(time, end));
-      take_answers(epoll.get());
+      take_answers(epoll.get(), end);
     } while (time < end || (outstanding_ > 0 && time < end + last_answers_within));
   }
 
@@ -66,7 +69,7 @@ class OpenLoop {
   void send_what_is_due(Nanoseconds until) {
     for (;;) {
       const std::size_t index = next_ % connections_.size();
-      const Nanoseconds due = start_ + phases_[index] + static_cast<Nanoseconds>(next_ / connections_.size()) * period_;
+      const Nanoseconds due = next_due();
       if (due >= until) return;
       ++next_;
       ++outstanding_;
@@ -78,14 +81,26 @@ class OpenLoop {
     }
   }
 
+  [[nodiscard]] Nanoseconds next_due() const {
+    const std::size_t index = next_ % connections_.size();
+    return start_ + phases_[index] + static_cast<Nanoseconds>(next_ / connections_.size()) * period_;
+  }
+
   void send(std::size_t index) {
     connections_[index].send(request_);
     ++sent_;
   }
 
-  void take_answers(int epoll) {
+  void take_answers(int epoll, Nanoseconds end) {
     std::array<epoll_event, 64> events;
-    const int ready = ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), 0);
+    timespec patience{};
+    if (sleeps_) {
+      const Nanoseconds time = now();
+      const Nanoseconds until = time < end ? std::min(next_due(), end) : end + last_answers_within;
+      const Nanoseconds wait = std::max<Nanoseconds>(0, until - time);
+      patience = {.tv_sec = wait / 1'000'000'000, .tv_nsec = wait % 1'000'000'000};
+    }
+    const int ready = ::epoll_pwait2(epoll, events.data(), static_cast<int>(events.size()), &patience, nullptr);
     for (int i = 0; i < ready; ++i) {
       const std::size_t index = events[static_cast<std::size_t>(i)].data.u64;
       const unsigned ended = connections_[index].receive(buffer_);
@@ -104,6 +119,7 @@ class OpenLoop {
   Nanoseconds length_;
   Nanoseconds warmup_;  // its requests are sent and not counted
   std::uint64_t seed_;
+  bool sleeps_;
   std::string request_;
   std::vector<Connection> connections_;
   std::vector<Nanoseconds> phases_;

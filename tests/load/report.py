@@ -5,6 +5,8 @@ import json
 
 import rounds
 import targets
+import targets_proxy
+from target import verdict
 
 VERDICTS = {"aim": "aim met", "gate": "gate met", "missed": "**missed**"}
 
@@ -27,7 +29,7 @@ def bound(target, value):
 
 
 def target_rows(outcomes):
-    for target in targets.TARGETS:
+    for target in targets.TARGETS + targets_proxy.TARGETS:
         for outcome in outcomes.values():
             if target.key in outcome.figures:
                 yield target, outcome, outcome.figures[target.key]
@@ -37,12 +39,12 @@ def results_table(outcomes):
     lines = ["| what | measured, median (quartiles) | gate | aim | |", "|---|---|---|---|---|"]
     reasons = []
     for target, outcome, figure in target_rows(outcomes):
-        verdict = targets.verdict(target, figure.median)
-        words = VERDICTS[verdict] + (", noisy" if outcome.noisy else "")
+        judged = verdict(target, figure.median)
+        words = VERDICTS[judged] + (", noisy" if outcome.noisy else "")
         unit = " " + target.unit if target.unit else ""
         lines.append(f"| {target.what} | {with_quartiles(figure, target.digits)}{unit} | {bound(target, target.gate)} "
                      f"| {bound(target, target.aim)} | {words} |")
-        if verdict == "missed" and target.missed_because:
+        if judged == "missed" and target.missed_because:
             reasons.append(f"- {target.what}: {target.missed_because}")
     if reasons:
         lines += ["", "Why a gate was missed:", "", *reasons]
@@ -73,7 +75,7 @@ def noise_line(outcome):
 
 
 def summary(outcomes, missing):
-    missed = sum(targets.verdict(t, f.median) == "missed" for t, _, f in target_rows(outcomes))
+    missed = sum(verdict(t, f.median) == "missed" for t, _, f in target_rows(outcomes))
     noisy = [name for name, outcome in outcomes.items() if outcome.noisy]
     text = f"{sum(1 for _ in target_rows(outcomes))} targets: {missed} missed."
     if noisy:
@@ -89,18 +91,29 @@ take turns among the servers, {rounds} rounds of {seconds} s; a ratio is the med
 request is the run time in /proc/PID/schedstat of all threads of all processes of a server, divided by the requests.
 What else ran on the machine is watched through /proc/stat; a run with more than {foreign}% of one processor is repeated
 once and the quieter one kept, and a cell with more than a quarter of such runs is called noisy. gputach reads the
-simulated driver (scenario h100x8-busy); cached answers come from --cache-ttl 60s. Latencies of open loops count from
-the moment a request was due."""
+simulated driver (scenario h100x8-busy){more}"""
+
+TITLES = {"http": "HTTP benchmark", "proxy": "Proxy benchmark"}
+MORE = {
+    "http": """; cached answers come from --cache-ttl 60s. Latencies of open loops count from
+the moment a request was due.""",
+    "proxy": """ and
+forwards with its ordinary flags. All proxies stand before the same engine, a loop of a few hundred lines that shares
+the generator's processor. Connections are kept on both sides; nginx has proxy_buffering off, nginx and HAProxy set
+X-Forwarded-For and X-Forwarded-Proto, and one worker (thread) each. gputach adds Forwarded, Via and X-Request-Id as
+well, and reads models and tokens in passing. Every event of a stream carries when it was due and when it left the
+engine: lateness counts from the one, a token's way from the other.""",
+}
 
 
 def markdown(bench, outcomes, missing):
     facts = bench.facts
-    lines = ["# HTTP benchmark", "", f"Written by `{facts['command']}`. {summary(outcomes, missing)}", ""]
+    lines = [f"# {TITLES[bench.suite]}", "", f"Written by `{facts['command']}`. {summary(outcomes, missing)}", ""]
     lines += results_table(outcomes)
     lines += ["", *[f"- {name}: {reason}" for name, reason in missing.items()]] if missing else []
     lines += ["", "## How", "", METHOD.format(server=bench.server_processor, generator=bench.generator_processor,
                                              rounds=bench.rounds, seconds=bench.seconds,
-                                             niceness=facts["machine"]["niceness"],
+                                             niceness=facts["machine"]["niceness"], more=MORE[bench.suite],
                                              foreign=rounds.FOREIGN_PERCENT_MAX), ""]
     lines += ["| | |", "|---|---|"]
     machine = facts["machine"]
@@ -120,7 +133,7 @@ def markdown(bench, outcomes, missing):
 def as_json(bench, outcomes, missing):
     rows = [
         {"key": target.key, "what": target.what, "unit": target.unit, "gate": target.gate, "aim": target.aim,
-         "better": "more" if target.at_least else "less", "verdict": targets.verdict(target, figure.median),
+         "better": "more" if target.at_least else "less", "verdict": verdict(target, figure.median),
          "noisy": outcome.noisy, **dataclasses.asdict(figure)}
         for target, outcome, figure in target_rows(outcomes)
     ]

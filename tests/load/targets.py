@@ -1,28 +1,10 @@
-"""The table of what is measured and what it has to reach. One row is one line of the results."""
-
-import dataclasses
+"""The table of ./dev bench: what is measured and what it has to reach. One row is one line of the results."""
 
 import cells_cached
 import cells_footprint
 import cells_reading
 import instructions
-
-
-@dataclasses.dataclass(frozen=True)
-class Target:
-    key: str  # of the figure that a cell gives
-    what: str
-    unit: str
-    gate: float
-    aim: float | None
-    at_least: bool = False  # more is better; elsewhere less is
-    digits: int = 2
-    # What the limit is where a gate is missed, as long as it is. Shown only then.
-    missed_because: str = ""
-
-    def reaches(self, value, bound):
-        return bound is not None and (value >= bound if self.at_least else value <= bound)
-
+from target import Target
 
 # Name of a cell -> how it is measured. The order is that of the results.
 CELLS = {
@@ -70,9 +52,3 @@ TARGETS = [
     Target("instructions_percent", "instructions of a cached request against the recorded number", "%",
            instructions.TOLERANCE_PERCENT, None),
 ]
-
-
-def verdict(target, value):
-    if target.reaches(value, target.aim):
-        return "aim"
-    return "gate" if target.reaches(value, target.gate) else "missed"

@@ -67,10 +67,8 @@ Result<std::unique_ptr<relay::Relay>> open_relay(const Config& config, relay::Tr
   if (!config.upstream) return nullptr;
   auto rules = relay::PathRules::parse(config.allow_paths, config.deny_paths);
   if (!rules) return std::unexpected(std::move(rules.error()));
-  relay::RelaySettings settings{.address = *config.upstream,
-                                .limits = config.relay_limits,
-                                .rules = *std::move(rules),
-                                .takes = is_the_engines};
+  relay::RelaySettings settings{
+      .address = *config.upstream, .limits = config.relay_limits, .rules = *std::move(rules), .takes = is_the_engines};
   if (settings.address.kind == relay::UpstreamAddress::Kind::tls) {
     auto tls = http::TlsConnector::make({settings.address.name, config.upstream_ca, config.upstream_tls_verify});
     if (!tls) return std::unexpected(std::move(tls.error()));

@@ -44,6 +44,15 @@ TEST(Flags, DevicesAreIndicesOrUuids) {
     EXPECT_FALSE(with("devices", bad)) << bad;
 }
 
+TEST(Flags, AnEngineBehindHttpsIsVerifiedUnlessToldOtherwise) {
+  const auto config = with("upstream", "https://localhost:8443");
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->upstream->kind, relay::UpstreamAddress::Kind::tls);
+  EXPECT_EQ(config->upstream_tls_verify, http::TlsVerify::on);
+  EXPECT_EQ(with("upstream-tls-verify", "off")->upstream_tls_verify, http::TlsVerify::off);
+  for (const char* bad : {"", "no", "ON", "0"}) EXPECT_FALSE(with("upstream-tls-verify", bad)) << bad;
+}
+
 TEST(Flags, AnOriginCannotBreakAHeader) {
   EXPECT_TRUE(with("cors-origin", ""));
   EXPECT_TRUE(with("cors-origin", "https://example.org:8443"));

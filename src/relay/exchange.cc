@@ -13,6 +13,7 @@ namespace asio = net::asio;
 
 constexpr unsigned interims_max = 64;                // before the answer; one a second is known as a sign of life
 constexpr std::size_t window_bytes_max = 64 * 1024;  // held of one answer while the client takes it
+constexpr std::size_t head_bytes_added = 512;        // what we add to a head, in most cases: it need not grow then
 
 // "127.0.0.1:1" and "[::1]:1" without the port; nothing for a Unix socket.
 std::string_view address_of(std::string_view peer) {
@@ -46,7 +47,7 @@ Exchange::Exchange(RelayShared& shared, http::Carrier::Client& client, const htt
       body_done_(head.framing == http::Framing::none || (head.framing == http::Framing::length && body_left_ == 0)),
       input_(window_bytes_max) {
   judge(head.request);
-  if (!fault_) forward_head(head.request);
+  if (!fault_) forward_head(head.request, head.size);
   client.input.consume(head.size);
 }
 
@@ -62,8 +63,9 @@ void Exchange::judge(const http::Request& request) {
   }
 }
 
-void Exchange::forward_head(const http::Request& request) {
+void Exchange::forward_head(const http::Request& request, std::size_t head_bytes) {
   const bool upgrade = asks_websocket(request, body_);
+  head_text_.reserve(head_bytes + head_bytes_added);
   answering_ = upgrade ? Answering::upgrade : request.method == "HEAD" ? Answering::head : Answering::other;
   const bool safe = request.method == "GET" || request.method == "HEAD" || request.method == "OPTIONS";
   may_retry_ = safe && body_done_;  // of a body some would be gone
@@ -109,7 +111,9 @@ net::Awaitable<> Exchange::run() {
 // a byte, and it would not matter if it had, another one is tried.
 net::Awaitable<bool> Exchange::reach_engine(http::CoroutineTurn& turn) {
   for (bool fresh = false;; fresh = true) {
-    co_await shared_.pool.acquire(client_.link.socket().get_executor(), turn, fresh, lent_);
+    if (fresh || !shared_.pool.take(lent_)) {
+      co_await shared_.pool.acquire(client_.link.socket().get_executor(), turn, fresh, lent_);
+    }
     if (lent_.error) {
       fault_ = *lent_.error;
       detail_ = lent_.detail;
@@ -117,7 +121,10 @@ net::Awaitable<bool> Exchange::reach_engine(http::CoroutineTurn& turn) {
     }
     start_upload();
     const bool lost = !sent_any_ && lent_.link->broken();
-    if (!lost) co_return true;
+    if (!lost) {
+      if (lent_.link->broken()) lent_.link->shut_down_sending();
+      co_return true;
+    }
     co_await join_upload(turn);
     const bool again = lent_.reused && may_retry_;
     lent_.link.reset();
@@ -199,6 +206,7 @@ net::Awaitable<bool> Exchange::pass_answer(http::CoroutineTurn& turn) {
                                 .request_id = client_.id,
                                 .pseudonym = shared_.pseudonym};
   std::string out;
+  out.reserve(head.size + head_bytes_added);
   if (append_forwarded_response(out, head, context) != ResponseOutcome::appended) {
     fault_ = GatewayFault::response_malformed;
     co_return false;
@@ -222,7 +230,9 @@ net::Awaitable<bool> Exchange::pass_body(http::CoroutineTurn& turn, std::string&
     if (fault_) co_return false;
     client_.body_bytes += piece.size();
     if (!piece.empty()) meter_.response_body(piece, client_.watch.now());
-    if ((!out.empty() || !piece.empty()) && !co_await send_client(turn, out, piece)) co_return false;
+    std::string_view first = out;
+    std::string_view second = piece;
+    if (!send_now(first, second) && !co_await send_client(turn, first, second)) co_return false;
     out.clear();
     input_.consume(piece.size());
     if (answer_done_) co_return true;
@@ -275,6 +285,16 @@ std::string_view Exchange::next_answer_piece(std::string& out) {
       return input_.view();
   }
   return {};
+}
+
+// What the client takes at once, as nearly always: without a coroutine. False: the rest is left in the two.
+bool Exchange::send_now(std::string_view& first, std::string_view& second) {
+  if (first.empty() && second.empty()) return true;
+  const std::size_t sent = client_.link.write_some(first, second);
+  const std::size_t of_first = std::min(sent, first.size());
+  first.remove_prefix(of_first);
+  second.remove_prefix(sent - of_first);
+  return first.empty() && second.empty();
 }
 
 net::Awaitable<bool> Exchange::send_client(http::CoroutineTurn& turn, std::string_view first, std::string_view second) {

@@ -34,6 +34,10 @@ class Exchange {
 
   net::Awaitable<> run();
   void sweep(Instant now);
+  // To be called from time to time until it is true: the client is watched, or need not be. Most answers are over
+  // before the second call, and to watch costs as much as reading a request.
+  [[nodiscard]] bool watch();
+  void watch_at_once();
   void abort();  // its client is given up
 
  private:
@@ -42,6 +46,8 @@ class Exchange {
   // The way there.
   net::Awaitable<bool> reach_engine(http::CoroutineTurn& turn);
   void start_upload();
+  [[nodiscard]] bool send_at_once();
+  void spawn_upload();
   net::Awaitable<> upload();
   net::Awaitable<bool> upload_body(http::CoroutineTurn& turn);
   net::Awaitable<> watch_client(http::CoroutineTurn& turn);
@@ -58,10 +64,11 @@ class Exchange {
   net::Awaitable<bool> pass_body(http::CoroutineTurn& turn, std::string& out);
   [[nodiscard]] std::string_view next_answer_piece(std::string& out);
   net::Awaitable<bool> read_upstream(http::CoroutineTurn& turn);
+  [[nodiscard]] bool send_now(std::string_view& first, std::string_view& second);
   net::Awaitable<bool> send_client(http::CoroutineTurn& turn, std::string_view first, std::string_view second);
 
   void judge(const http::Request& request);
-  void forward_head(const http::Request& request);
+  void forward_head(const http::Request& request, std::size_t head_bytes);
   void give_up();
   void finish_meter();
   void client_gone();
@@ -85,6 +92,8 @@ class Exchange {
   bool request_sent_ = false;  // all of it is on its way: what follows there would be the next request
   bool sent_any_ = false;      // of the request, to this connection
   bool uploading_ = false;     // the coroutine runs
+  bool uploaded_ = false;      // it has been started
+  bool ripe_ = false;          // watch() has been called
   bool finished_ = false;      // the answer is over: nothing to watch any more
   bool client_gone_ = false;
   std::optional<net::Resume> upload_joined_;

@@ -45,6 +45,8 @@ void ExchangeMeter::gateway_error(GatewayFault fault, int status) {
 void ExchangeMeter::finish(Outcome outcome, Instant now) {
   if (finished_) return;
   finished_ = true;
+  // Clients that have read the last word of a stream close before its last chunk.
+  if (outcome == Outcome::client_abort && response_ && response_->is_complete()) outcome = Outcome::complete;
   traffic_.remove_active();
   traffic_.exchange(route_, status_, now - began_, request_bytes_, response_bytes_);
   if (outcome == Outcome::client_abort) traffic_.abort(Side::client);

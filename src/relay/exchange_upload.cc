@@ -23,8 +23,43 @@ struct Exchange::KeepResume {
   }
 };
 
+// Most requests are here as a whole and fit into the kernel's buffer: no coroutine is needed for them.
 void Exchange::start_upload() {
+  if (answering_ != Answering::upgrade && (send_at_once() || lent_.link->broken())) return;
+  spawn_upload();
+}
+
+// False: something is left, of the head, the body, or both.
+bool Exchange::send_at_once() {
+  if (body_.framing == http::Framing::chunked || lent_.link->is_tls()) return false;
+  std::string unused;
+  const std::string_view piece = next_body_piece(unused);
+  const std::size_t sent = lent_.link->write_some(head_text_, piece);
+  const std::size_t of_head = std::min(sent, head_text_.size());
+  const std::size_t of_body = sent - of_head;
+  sent_any_ = sent_any_ || sent > 0;
+  head_text_.erase(0, of_head);
+  meter_.request_body(piece.substr(0, of_body));
+  if (of_body > 0) took(of_body);
+  if (sent_any_ && lent_.link->broken()) lent_.link->shut_down_sending();  // as in send_upstream
+  request_sent_ = head_text_.empty() && body_done_;
+  return request_sent_;
+}
+
+bool Exchange::watch() {
+  if (uploaded_ || finished_ || client_gone_) return true;
+  if (std::exchange(ripe_, true)) watch_at_once();
+  return uploaded_;
+}
+
+void Exchange::watch_at_once() {
+  if (uploaded_ || finished_ || client_gone_ || !request_sent_ || !lent_.link) return;
+  spawn_upload();
+}
+
+void Exchange::spawn_upload() {
   uploading_ = true;
+  uploaded_ = true;
   asio::co_spawn(client_.link.socket().get_executor(), upload(), [this](const std::exception_ptr& failure) {
     uploading_ = false;
     if (failure != nullptr) client_gone();
@@ -49,7 +84,7 @@ net::Awaitable<> Exchange::upload() {
 }
 
 net::Awaitable<bool> Exchange::upload_body(http::CoroutineTurn& turn) {
-  std::string out = head_text_;  // kept for another try
+  std::string out = may_retry_ ? head_text_ : std::exchange(head_text_, {});  // kept for another try
   for (;;) {
     const std::string_view piece = next_body_piece(out);
     if (fault_) {
@@ -104,7 +139,10 @@ net::Awaitable<bool> Exchange::send_upstream(http::CoroutineTurn& turn, std::str
     const std::size_t sent = lent_.link->write_some(first, second);
     sent_any_ = sent_any_ || sent > 0;
     if (sent == first.size() + second.size()) co_return true;
-    if (lent_.link->broken()) co_return false;
+    if (lent_.link->broken()) {
+      lent_.link->shut_down_sending();  // so that the engine does not wait for the rest, nor we for its answer to it
+      co_return false;
+    }
     const std::size_t of_first = std::min(sent, first.size());
     first.remove_prefix(of_first);
     second.remove_prefix(sent - of_first);

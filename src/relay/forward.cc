@@ -285,7 +285,8 @@ BodyFraming framing_for_client(const UpstreamHead& head, int client_minor_versio
 
 http::AfterResponse after_forwarding(const UpstreamHead& head, const ResponseContext& context) {
   const int minor_version = context.client_minor_version;
-  const bool closes = minor_version == 0 || framing_for_client(head, minor_version) == BodyFraming::until_close;
+  const BodyFraming framing = framing_for_client(head, minor_version);
+  const bool closes = minor_version == 0 || framing == BodyFraming::until_close || framing == BodyFraming::tunnel;
   return closes ? http::AfterResponse::close : context.after;
 }
 

@@ -85,6 +85,14 @@ Pool::Pool(UpstreamAddress address, std::unique_ptr<http::TlsConnector> tls, con
            Traffic& traffic, const Clock& clock)
     : address_(std::move(address)), tls_(std::move(tls)), limits_(limits), traffic_(traffic), clock_(clock) {}
 
+bool Pool::take(Lent& lent) {
+  if (lent_ >= limits_.connections_max) return false;
+  lent.link = take_idle();
+  lent.reused = lent.link != nullptr;
+  if (lent.reused) ++lent_;
+  return lent.reused;
+}
+
 net::Awaitable<> Pool::acquire(net::Executor executor, http::CoroutineTurn& turn, bool fresh, Lent& lent) {
   executor_ = executor;
   if (lent_ < limits_.connections_max) {

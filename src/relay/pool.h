@@ -40,6 +40,8 @@ class Pool {
     std::string_view detail{};  // of the error, for the client; a literal
   };
 
+  // One that is idle, without a wait. False: acquire() has to be asked.
+  [[nodiscard]] bool take(Lent& lent);
   // `fresh`: not one that has been used before.
   net::Awaitable<> acquire(net::Executor executor, http::CoroutineTurn& turn, bool fresh, Lent& lent);
   // Given back for reuse, or null when it has been closed.

@@ -14,6 +14,7 @@ namespace gputach::relay {
 namespace {
 
 constexpr std::chrono::milliseconds sweep_period{500};  // how late a limit may be noticed
+constexpr std::chrono::milliseconds watch_period{10};   // a client is watched from the second one on
 constexpr Duration models_period = std::chrono::seconds(60);
 
 // Tells our own Via from that of another gputach before or behind us.
@@ -37,9 +38,11 @@ class Relay::Impl final : public http::Carrier {
   net::Awaitable<> carry(Client& client, const http::RequestHead& head) override {
     ask_models();
     {
-      Exchange exchange(shared_, client, head);
+      // Not in the frame: g++ 12 calls the frame's own allocation mismatched when it is that large.
+      const auto exchange = std::make_unique<Exchange>(shared_, client, head);
       arm();
-      co_await exchange.run();
+      arm_watch();
+      co_await exchange->run();
     }
     if (shared_.exchanges.empty() && when_empty_) std::exchange(when_empty_, nullptr)();
   }
@@ -52,9 +55,11 @@ class Relay::Impl final : public http::Carrier {
     executor_ = executor;
     watch_ = &watch;
     timer_.emplace(executor);
+    watch_timer_.emplace(executor);
   }
   void detach() override {
     timer_.reset();
+    watch_timer_.reset();
     shared_.pool.close_idle();
   }
 
@@ -104,14 +109,31 @@ class Relay::Impl final : public http::Carrier {
     armed_ = true;
   }
 
+  // Runs only while there are exchanges whose client is not watched.
+  void arm_watch() {
+    if (watch_armed_) return;
+    watch_timer_->expires_after(watch_period);
+    watch_timer_->async_wait([this](net::ErrorCode error) {
+      watch_armed_ = false;
+      if (error) return;
+      const http::WatchedTurn turn(*watch_);
+      bool all = true;
+      for (Exchange* exchange : shared_.exchanges) all = exchange->watch() && all;
+      if (!all) arm_watch();
+    });
+    watch_armed_ = true;
+  }
+
   std::function<bool(const http::Request&)> takes_;
   RelayShared shared_;
   std::optional<net::Executor> executor_;
   http::LoopWatch* watch_ = nullptr;
   std::optional<net::Timer> timer_;
+  std::optional<net::Timer> watch_timer_;
   std::optional<Instant> models_due_;
   std::function<void()> when_empty_;
   bool armed_ = false;
+  bool watch_armed_ = false;
 };
 
 Relay::Relay(RelaySettings settings, Traffic& traffic, const Clock& clock)

@@ -11,7 +11,7 @@ import expected
 import harness
 
 # A value that each flag refuses; the others take any path.
-ANY_PATH = {"nvml-library", "tls-certificate", "tls-key"}
+ANY_PATH = {"nvml-library", "tls-certificate", "tls-key", "upstream-ca"}
 BAD_ADDRESSES = ("8080", "localhost", "127.0.0.1:http", "127.0.0.1:99999", "127.0.0.1:-1", "unix:",
                  "tls:8443", "udp:[::]:1")
 BAD_TIMEOUTS = ("10", "0s", "99ms", "61m", "-1s", "1h", "")
@@ -31,6 +31,18 @@ BAD_VALUES = {
     "head-timeout": BAD_TIMEOUTS,
     "idle-timeout": BAD_TIMEOUTS,
     "write-timeout": BAD_TIMEOUTS,
+    "upstream": ("127.0.0.1:8000", "http://engine:8000", "http://127.0.0.1:8000/v1", "ftp://127.0.0.1", "unix:"),
+    "upstream-tls-verify": ("", "no", "ON", "true"),
+    "allow-paths": ("v1", "preset:nobody"),
+    "deny-paths": ("v1", "preset:nobody"),
+    "upstream-connections-max": ("0", "-1", "100001", ""),
+    "upstream-queue-max": ("-1", "100001", ""),
+    "upstream-queue-timeout": BAD_TIMEOUTS,
+    "upstream-connect-timeout": (*BAD_TIMEOUTS, "61s"),
+    "upstream-reuse-within": ("1", "-1s", "61m", ""),
+    "body-timeout": BAD_TIMEOUTS,
+    "ready-requires": ("engines", "engine;gpu", "engine,"),
+    "drain-timeout": ("1", "-1s", "25h", ""),
     "access-log": ("",),
     "config": ("/nonexistent/gputach.toml", "/"),
     "log-level": ("loud", "INFO", "2", ""),

@@ -55,7 +55,9 @@ def running(name, command, log):
 def wait_for(what, process, log, probe):
     deadline = time.monotonic() + START_SECONDS_MAX
     while not (answer := probe()):
-        if process.poll() is not None or time.monotonic() > deadline:
+        if process.poll() is not None:
+            sys.exit(f"no {what}: it ended with status {process.returncode}:\n{log.read_text()}")
+        if time.monotonic() > deadline:
             sys.exit(f"no {what} within {START_SECONDS_MAX} s:\n{log.read_text()}")
         time.sleep(0.05)
     return answer

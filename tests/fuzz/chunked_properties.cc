@@ -67,6 +67,8 @@ class NaiveDecoder {
     const std::uint64_t here = std::min<std::uint64_t>(size, bytes_.size() - at_);
     body_bytes_ += here;
     at_ += static_cast<std::size_t>(here);
+    const std::uint64_t paid = here + chunked_extra_bytes_per_chunk;
+    extra_bytes_ -= static_cast<std::size_t>(std::min<std::uint64_t>(extra_bytes_, paid));
     crlf();
     return true;
   }

@@ -29,6 +29,11 @@ struct Target {
 [[nodiscard]] std::string check_listen_address(std::string_view bytes);
 [[nodiscard]] std::string check_accept_encoding(std::string_view bytes);
 [[nodiscard]] std::string check_bearer(std::string_view bytes);
+[[nodiscard]] std::string check_upstream_head(std::string_view bytes);
+[[nodiscard]] std::string check_relayed_chunks(std::string_view bytes);
+[[nodiscard]] std::string check_forwarded_request(std::string_view bytes);
+[[nodiscard]] std::string check_path_rules(std::string_view bytes);
+[[nodiscard]] std::string check_usage_peek(std::string_view bytes);
 
 [[nodiscard]] std::span<const Target> targets();
 

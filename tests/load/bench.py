@@ -68,7 +68,7 @@ def parse(arguments):
     parser.add_argument("--quick", action="store_true", help="short rounds, about three minutes")
     parser.add_argument("suite", nargs="?", choices=SUITES, default="http", help="what is measured; default http")
     parser.add_argument("--only", metavar="CELL", action="append",
-                        help="this cell alone. " + " ".join(f"{name}: {' '.join(cells)}." for name, cells in SUITES.items()))
+                        help="; ".join(f"{name}: {' '.join(cells)}" for name, cells in SUITES.items()))
     parser.add_argument("--gate", action="store_true", help="what CI checks: instructions, and a ratio to nginx")
     parser.add_argument("--record-instructions", action="store_true", help="the count of now is what the gate expects")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "release")

@@ -109,10 +109,11 @@ class Verdicts(unittest.TestCase):
 
 class Page(unittest.TestCase):
     def setUp(self):
-        self.bench = types.SimpleNamespace(suite="http", rounds=7, seconds=2, server_processor=0, generator_processor=1, facts={
+        self.bench = types.SimpleNamespace(suite="http", rounds=7, seconds=2, server_processor=0, generator_processor=1)
+        self.bench.facts = {
             "command": "./dev bench", "when": "then", "minutes": 1.0, "versions": {"nginx": "1"},
             "machine": {"processor": "p", "processors": 2, "virtual": True, "memory_gib": 1, "system": "s",
-                        "kernel": "k", "page_table_isolation": False, "commit": "c", "niceness": 0}})
+                        "kernel": "k", "page_table_isolation": False, "commit": "c", "niceness": 0}}
         self.outcomes = {"encode": outcome_of([0], encode_us=3.5), "start": outcome_of([90], start_ms=50)}
 
     def line(self, page, beginning):

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """The load programs against servers and clients that a test holds in its hands."""
 
+import contextlib
 import json
 import os
 import pathlib
 import random
+import re
 import socket
 import subprocess
 import tempfile
@@ -110,6 +112,81 @@ class Poller(unittest.TestCase):
             self.assertIsNone(process.poll())
             process.stdin.close()
             self.assertEqual(process.wait(PATIENCE_S), 0)
+
+
+class LateRelay:
+    """Passes bytes between a client and `port`, those of the server in pieces of any size and `late_s` late."""
+
+    def __init__(self, test, port, late_s, dice):
+        self._port, self._late_s, self._dice = port, late_s, dice
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        test.addCleanup(self._listener.close)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self._port))
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=self._pass, args=(client, server, False), daemon=True).start()
+            threading.Thread(target=self._pass, args=(server, client, True), daemon=True).start()
+
+    def _pass(self, source, sink, late):
+        with contextlib.suppress(OSError), sink:
+            while data := source.recv(65536):
+                if late:
+                    time.sleep(self._late_s)
+                while data:
+                    size = self._dice.randint(1, 300)
+                    sink.sendall(data[:size])
+                    data = data[size:]
+
+
+class Engine(unittest.TestCase):
+    """load_engine with load_poller streams."""
+
+    def setUp(self):
+        process = subprocess.Popen([str(LOAD / "load_engine")], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait, PATIENCE_S)
+        self.addCleanup(process.kill)
+        self.port = int(re.fullmatch(r"port (\d+)\n", process.stdout.readline()).group(1))
+
+    poll = Poller.poll
+
+    def streams(self, port, rate, **more):
+        path = f"/v1/chat/completions?stream=1&rate={rate}&events=1000000"
+        return self.poll("streams", port, rate=rate, path=path, **{"body-bytes": 500}, **more)
+
+    def test_events_come_at_their_rate_and_none_is_silent(self):
+        found = self.streams(self.port, 100, connections=5, seconds=0.8, warmup=0.2)
+        self.assertEqual(found["silent"], 0)
+        self.assertAlmostEqual(found["requests"], 500, delta=60)
+        self.assertLessEqual(found["transit_p50_us"], found["late_p50_us"])
+
+    def test_what_a_proxy_adds_is_seen_however_it_cuts_the_bytes(self):
+        seed = random.randrange(2**32)
+        print(f"seed {seed}", flush=True)
+        relay = LateRelay(self, self.port, 0.05, random.Random(seed))
+        found = self.streams(relay.port, 10, connections=3, seconds=0.8, warmup=0.2)
+        self.assertGreater(found["measured"], 10)
+        for figure in ("late_p50_us", "transit_p50_us", "stream_p50_median_us"):
+            self.assertGreaterEqual(found[figure], 50_000)
+            self.assertLess(found[figure], 5_000_000)
+
+    def test_streams_without_a_rate_are_as_fast_as_they_are_read(self):
+        found = self.streams(self.port, 0, connections=2, seconds=0.4, warmup=0.1)
+        self.assertGreater(found["requests"], 10_000)
+
+    def test_posts_are_answered_and_leave_when_they_are_due(self):
+        found = self.poll("open", self.port, connections=4, rate=50, seconds=0.5, warmup=0.1, sleep=1,
+                          path="/v1/chat/completions", **{"body-bytes": 500})
+        self.assertEqual((found["unanswered"], found["refused"]), (0, 0))
+        self.assertAlmostEqual(found["requests"], 120, delta=8)
 
 
 class RawEpoll(unittest.TestCase):

@@ -10,8 +10,9 @@ verb_ci() {
   stage 'packages'              ./dev setup -y
   stage 'format'                ./dev fmt --check
   stage 'layers and tidy'       bash -c 'python3 tools/check_layers.py && python3 tools/tidy.py'
-  # First: what it fetches is also what the test of the device bundle needs.
+  # First: what they fetch is also what tests need.
   stage 'NVML declarations'     ./dev abi
+  stage 'upstream servers'      ./dev upstreams
   stage 'README test command'   readme_test
   stage 'printed documents'     ./dev docs --check
   stage 'lint'                  ./dev lint

@@ -1,17 +1,24 @@
 # shellcheck shell=bash
-# e2e-engine [ARGUMENTS]        OpenAI's clients against a real engine, llama.cpp (needs network once, then 10 minutes)
+# e2e-engine [ARGUMENTS]        OpenAI's clients through gputach against a real engine, llama.cpp (needs network once,
+#                               then 10 minutes); --proxy '' leaves gputach out
 engine_cache=$PWD/build/e2e-engine
 engine_files=$PWD/tests/e2e_engine
 
 verb_e2e-engine() {
-  need_packages build test ci
+  local through=()
+  need_packages build engine
   mkdir -p "$engine_cache"
   rm -f "$engine_cache/not-run.txt"
   engine_python
   engine_model
   engine_node
+  if [[ " $* " != *' --proxy '* && " $* " != *' --base-url '* ]]; then
+    build_preset release gputach gputach_sim
+    through=(--proxy "build/release/gputach serve --listen 127.0.0.1:0 --upstream {upstream}
+                      --nvml-library build/release/libnvidia-ml.so.1")
+  fi
   export PYTHONDONTWRITEBYTECODE=1
-  python3 "$engine_files/run.py" --cache "$engine_cache" "$@"
+  python3 "$engine_files/run.py" --cache "$engine_cache" "${through[@]}" "$@"
 }
 
 # ./dev ci lists the reason at its end.
@@ -62,7 +69,6 @@ engine_model() {
 engine_node() { once node "$engine_files/package.json" "$engine_files/package-lock.json" -- install_node; }
 
 install_node() {
-  command -v npm >/dev/null || die "there is no npm"
   cp "$engine_files"/package.json "$engine_files"/package-lock.json "$engine_cache"
   npm ci --prefix "$engine_cache" --no-audit --no-fund --ignore-scripts
 }

@@ -69,9 +69,12 @@ need_packages() {
 
 # A server that we want as a program is not to run as a service, neither from its installation on nor after a boot.
 keep_services_off() {
-  local unit=/etc/systemd/system/nginx.service
-  [[ " $* " == *' nginx'* && ! -e $unit && ! -L $unit ]] || return 0
-  as_root mkdir -p "${unit%/*}"
-  as_root ln -s /dev/null "$unit"
-  say "nginx.service is masked, so that nothing starts it; to use it as a service: systemctl unmask nginx"
+  local name unit
+  for name in nginx haproxy; do
+    unit=/etc/systemd/system/$name.service
+    [[ " $* " == *" $name"* && ! -e $unit && ! -L $unit ]] || continue
+    as_root mkdir -p "${unit%/*}"
+    as_root ln -s /dev/null "$unit"
+    say "$name.service is masked, so that nothing starts it; to use it as a service: systemctl unmask $name"
+  done
 }

@@ -67,6 +67,17 @@ TEST(ExchangeMeter, TheAnswersModelStandsInWhereTheRequestsIsNotKnown) {
   EXPECT_EQ(text.find("stream_errors_total"), std::string::npos) << text;
 }
 
+TEST(ExchangeMeter, AClientThatLeavesAfterTheLastWordHasHadItAll) {
+  Traffic traffic;
+  for (const char* body : {"data: {}\n\n", "data: [DONE]\n\n"}) {
+    ExchangeMeter meter(traffic, RouteClass::chat, BodyForm::opaque, at(0ms));
+    meter.answer(200, BodyForm::event_stream, at(1ms));
+    meter.response_body(body, at(1ms));
+    meter.finish(Outcome::client_abort, at(1ms));
+  }
+  EXPECT_TRUE(series(traffic).contains("aborts_total client: 1\n")) << series(traffic);
+}
+
 TEST(ExchangeMeter, CountsFailuresByWhoIsToBlame) {
   Traffic traffic;
   {

@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <mutex>
 
 #include "http/conversation_test_kit.h"
 #include "http/tls_test_kit.h"
@@ -59,6 +60,7 @@ class Faults {
   using EpollCtl = int(int, int, int, epoll_event*);
   void registered(EpollCtl* real, int epoll, int descriptor, const epoll_event* event) {
     if (descriptor < 0 || static_cast<std::size_t>(descriptor) >= registrations_.size() || event == nullptr) return;
+    const std::lock_guard lock(registrations_mutex_);  // other tests have servers on other threads
     registrations_[static_cast<std::size_t>(descriptor)] = {real, epoll, *event};
   }
 
@@ -76,6 +78,7 @@ class Faults {
   // A kernel that says EAGAIN will tell when to try again, even with edge-triggered events.
   void announce_again(int descriptor) {
     if (static_cast<std::size_t>(descriptor) >= registrations_.size()) return;
+    const std::lock_guard lock(registrations_mutex_);
     Registration& known = registrations_[static_cast<std::size_t>(descriptor)];
     if (known.real != nullptr) known.real(known.epoll, EPOLL_CTL_MOD, descriptor, &known.event);
   }
@@ -83,6 +86,7 @@ class Faults {
   static inline thread_local bool watched_ = false;
   std::atomic<int> left_{0};
   const Fault* fault_ = nullptr;
+  std::mutex registrations_mutex_;
   std::array<Registration, 256> registrations_{};
 };
 

@@ -1,5 +1,5 @@
-// Purpose: the events that load_engine sends and load_streams reads: all of one size, with the times they carry at fixed
-//          places, so that nobody has to parse them.
+// Purpose: the events that load_engine sends and load_poller streams reads: all of one size, with the times they carry
+//          at fixed places, so that nobody has to parse them.
 // Units: bytes; nanoseconds of CLOCK_MONOTONIC.
 // Owns: nothing.
 // Threads: any.
@@ -18,7 +18,8 @@ inline constexpr std::size_t event_bytes = 200;
 inline constexpr std::size_t chunk_bytes = event_bytes + 6;  // "c8", two line ends
 inline constexpr std::size_t time_digits = 18;
 inline constexpr std::string_view event_begin =
-    R"(data: {"id":"cmpl-0123456789abcdef","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":")";
+    R"(data: {"id":"cmpl-0123456789abcdef","object":"chat.completion.chunk",)"
+    R"("choices":[{"index":0,"delta":{"content":")";
 inline constexpr std::string_view event_end = "\"}}]}\n\n";
 inline constexpr std::size_t due_at = event_begin.size();
 inline constexpr std::size_t left_at = due_at + time_digits + 1;

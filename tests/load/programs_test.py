@@ -159,7 +159,7 @@ class Engine(unittest.TestCase):
     poll = Poller.poll
 
     def streams(self, port, rate, **more):
-        path = f"/v1/chat/completions?stream=1&rate={rate}&events=1000000"
+        path = f"/v1/chat/completions?stream=1&rate={rate}&events=1000000000"
         return self.poll("streams", port, rate=rate, path=path, **{"body-bytes": 500}, **more)
 
     def test_events_come_at_their_rate_and_none_is_silent(self):

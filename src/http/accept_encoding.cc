@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "http/field_text.h"
+
 namespace gputach::http {
 namespace {
 
@@ -24,11 +26,6 @@ constexpr bool is_space(char c) {
 std::string_view without_spaces_before(std::string_view text) {
   while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
   return text;
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
-  return without_spaces_before(text);
 }
 
 // `name` in lower case. equal_without_case() says the same in three times the time.
@@ -57,7 +54,7 @@ std::optional<int> parse_qvalue(std::string_view text) {
 
 // weight = OWS ";" OWS "q=" qvalue; `text` begins after the semicolon.
 std::optional<int> parse_weight(std::string_view text) {
-  text = trimmed(text);
+  text = trim(text);
   if (!is_name(text.substr(0, 2), "q=")) return std::nullopt;
   return parse_qvalue(text.substr(2));
 }

@@ -1,5 +1,6 @@
 #include "http/link.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -42,6 +43,11 @@ std::size_t Link::write_some_tls(std::string_view bytes) {
     break;
   }
   return sent;
+}
+
+bool Link::peer_has_left() {
+  pollfd state{.fd = socket_.native_handle(), .events = POLLRDHUP, .revents = 0};
+  return ::poll(&state, 1, 0) > 0;
 }
 
 // A wait that has succeeded when it is cancelled ends as a success all the same: whoever loops would wait again.

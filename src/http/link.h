@@ -47,6 +47,9 @@ class Link {
   // Waits for the socket. False: cancelled, or broken.
   net::Awaitable<bool> wait(TlsState wanted);
 
+  // The peer has ended its side, or the connection is gone. Seen without reading, whatever still lies there to be read.
+  [[nodiscard]] bool peer_has_left();
+
   // Nothing follows from this side.
   void shut_down_sending();
   void cancel();  // who waits or reads is woken and fails, even where the socket has become ready meanwhile

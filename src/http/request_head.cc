@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "http/field_text.h"
+
 namespace gputach::http {
 namespace {
 
@@ -41,21 +43,6 @@ bool is_digit(char c) {
 }
 bool is_digits(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, is_digit);
-}
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
-// The element before the next comma, trimmed; `list` keeps what follows the comma. False when nothing is left.
-bool next_element(std::string_view& list, std::string_view& element) {
-  if (list.data() == nullptr) return false;
-  const std::size_t comma = list.find(',');
-  element = trim(list.substr(0, comma));
-  list = comma == std::string_view::npos ? std::string_view{} : list.substr(comma + 1);
-  return true;
 }
 
 constexpr HeadOutcome need_more{HeadState::need_more, {}};

@@ -112,7 +112,11 @@ net::Awaitable<> Exchange::run() {
 net::Awaitable<bool> Exchange::reach_engine(http::CoroutineTurn& turn) {
   for (bool fresh = false;; fresh = true) {
     if (fresh || !shared_.pool.take(lent_)) {
-      co_await shared_.pool.acquire(client_.link.socket().get_executor(), turn, fresh, lent_);
+      co_await shared_.pool.acquire(client_.link, turn, fresh, lent_);
+    }
+    if (lent_.client_left) {
+      client_gone();
+      co_return false;
     }
     if (lent_.error) {
       fault_ = *lent_.error;

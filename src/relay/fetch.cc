@@ -50,7 +50,7 @@ net::Awaitable<> fetch(RelayShared& shared, net::Executor executor, http::LoopWa
                        Fetched& fetched) {
   http::CoroutineTurn turn(watch);
   Pool::Lent lent;
-  co_await shared.pool.acquire(executor, turn, true, lent);
+  co_await shared.pool.connect(turn, lent);
   if (lent.error) co_return;
   http::Link& link = *lent.link;
   net::Timer deadline(executor, fetch_timeout);
@@ -80,7 +80,6 @@ net::Awaitable<> fetch(RelayShared& shared, net::Executor executor, http::LoopWa
   turn.rest();
   co_await asio::post(executor, token);
   turn.wake();
-  shared.pool.release(nullptr);
 }
 
 }  // namespace gputach::relay

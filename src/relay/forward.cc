@@ -5,7 +5,7 @@
 #include <charconv>
 #include <span>
 
-#include "relay/field_text.h"
+#include "http/field_text.h"
 
 namespace gputach::relay {
 namespace {
@@ -14,6 +14,8 @@ using namespace std::string_view_literals;
 using http::equal_without_case;
 using http::Field;
 using http::Framing;
+using http::next_element;
+using http::trim;
 
 // What belongs to one connection, whether Connection names it or not.
 constexpr std::array hop_by_hop{

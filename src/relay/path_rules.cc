@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "http/field_text.h"
 #include "relay/path_pattern.h"
 #include "relay/path_presets.h"
 
@@ -82,12 +83,6 @@ std::string flatten(std::string_view path) {
   return flat.empty() ? "/" : flat;
 }
 
-std::string_view trim(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
 std::unexpected<Error> refuse(std::string_view flag, std::string_view entry, std::string_view why) {
   std::string sentence(flag);
   sentence.append(": '").append(entry).append("' ").append(why);
@@ -122,11 +117,8 @@ Result<void> add_entry(std::string_view flag, PathDecision decision, std::string
 }
 
 Result<void> add_list(std::string_view flag, PathDecision decision, std::string_view list, Lists lists) {
-  if (trim(list).empty()) return {};
-  while (list.data() != nullptr) {
-    const std::size_t comma = list.find(',');
-    const std::string_view entry = trim(list.substr(0, comma));
-    list = comma == std::string_view::npos ? std::string_view{} : list.substr(comma + 1);
+  if (http::trim(list).empty()) return {};
+  for (std::string_view entry; http::next_element(list, entry);) {
     if (entry.empty()) return refuse(flag, entry, "is an empty entry");
     if (auto added = add_entry(flag, decision, entry, lists); !added) return added;
     if (std::max(lists.allow.size(), lists.deny.size()) > PathRules::rules_max) {

@@ -93,26 +93,26 @@ bool Pool::take(Lent& lent) {
   return lent.reused;
 }
 
-net::Awaitable<> Pool::acquire(net::Executor executor, http::CoroutineTurn& turn, bool fresh, Lent& lent) {
-  executor_ = executor;
+net::Awaitable<> Pool::acquire(http::Link& client, http::CoroutineTurn& turn, bool fresh, Lent& lent) {
   if (lent_ < limits_.connections_max) {
     ++lent_;
   } else if (waiting_.size() >= limits_.queue_max) {
     lent.error = GatewayFault::queue_full;
     co_return;
   } else {
-    co_await wait_for_turn(turn, lent);
+    co_await wait_for_turn(client, turn, lent);
     if (lent.error) co_return;
   }
   lent.link = fresh ? nullptr : take_idle();
   lent.reused = lent.link != nullptr;
   if (lent.reused) co_return;
+  if (lent_ + idle_.size() > limits_.connections_max) idle_.pop_front();
   co_await connect(turn, lent);
   if (lent.error) release(nullptr);
 }
 
-net::Awaitable<> Pool::wait_for_turn(http::CoroutineTurn& turn, Lent& lent) {
-  const auto place = waiting_.emplace(waiting_.end(), Waiting{clock_.now(), {}, false});
+net::Awaitable<> Pool::wait_for_turn(http::Link& client, http::CoroutineTurn& turn, Lent& lent) {
+  const auto place = waiting_.insert(waiting_.end(), Waiting{.since = clock_.now(), .client = &client});
   const KeepResume keep_resume{&*place};
   const net::UseAwaitable token;
   traffic_.add_queued();
@@ -120,13 +120,15 @@ net::Awaitable<> Pool::wait_for_turn(http::CoroutineTurn& turn, Lent& lent) {
   co_await asio::async_initiate<const net::UseAwaitable, void()>(keep_resume, token);
   turn.wake();
   traffic_.remove_queued();
-  if (!place->granted) lent.error = GatewayFault::queue_full;
+  const bool granted = place->granted;
   waiting_.erase(place);
+  lent.client_left = client.peer_has_left();
+  if (granted && lent.client_left) release(nullptr);  // the next one's
+  if (!granted || lent.client_left) lent.error = GatewayFault::queue_full;
 }
 
 net::Awaitable<> Pool::connect(http::CoroutineTurn& turn, Lent& lent) {
   const Endpoint to = to_endpoint(address_);
-  if (lent_ + idle_.size() > limits_.connections_max) idle_.pop_front();
   net::Socket socket(*executor_);
   net::ErrorCode error;
   socket.open(to.protocol, error);
@@ -204,8 +206,10 @@ void Pool::sweep(Instant now) {
   while (!idle_.empty() && now - idle_.front().since >= limits_.reuse_within) idle_.pop_front();
   for (const Connecting& one : connecting_)
     if (now - one.since >= limits_.connect_timeout) one.link->cancel();
-  for (auto place = waiting_.begin(); place != waiting_.end(); ++place)
-    if (place->resume && now - place->since >= limits_.queue_wait_max) wake(place, false);
+  for (auto place = waiting_.begin(); place != waiting_.end(); ++place) {
+    const bool too_long = now - place->since >= limits_.queue_wait_max;
+    if (place->resume && (too_long || place->client->peer_has_left())) wake(place, false);
+  }
 }
 
 void Pool::abort() {

@@ -32,25 +32,31 @@ class Pool {
   Pool(UpstreamAddress address, std::unique_ptr<http::TlsConnector> tls, const RelayLimits& limits, Traffic& traffic,
        const Clock& clock);
 
-  // What acquire() leaves: a link, or why there is none.
+  void attach(net::Executor executor) { executor_ = executor; }
+
+  // What acquire() and connect() leave: a link, or why there is none.
   struct Lent {
     std::unique_ptr<http::Link> link;
     bool reused = false;
+    bool client_left = false;  // while it waited
     std::optional<GatewayFault> error{};
     std::string_view detail{};  // of the error, for the client; a literal
   };
 
   // One that is idle, without a wait. False: acquire() has to be asked.
   [[nodiscard]] bool take(Lent& lent);
-  // `fresh`: not one that has been used before.
-  net::Awaitable<> acquire(net::Executor executor, http::CoroutineTurn& turn, bool fresh, Lent& lent);
+  // `fresh`: not one that has been used before. For `client`, which is gone from the queue once it has left.
+  net::Awaitable<> acquire(http::Link& client, http::CoroutineTurn& turn, bool fresh, Lent& lent);
+  // A connection beside the limit and its queue, which is not given back: for a question of our own, which must not
+  // wait behind the clients'.
+  net::Awaitable<> connect(http::CoroutineTurn& turn, Lent& lent);
   // Given back for reuse, or null when it has been closed.
   void release(std::unique_ptr<http::Link> link);
 
   void sweep(Instant now);  // closes what is idle for too long, fails what waits for too long
   void abort();
   void close_idle() { idle_.clear(); }
-  [[nodiscard]] bool resting() const { return lent_ == 0 && idle_.empty() && waiting_.empty(); }
+  [[nodiscard]] bool resting() const { return lent_ == 0 && idle_.empty() && waiting_.empty() && connecting_.empty(); }
   [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
   [[nodiscard]] const UpstreamAddress& address() const { return address_; }
 
@@ -61,7 +67,8 @@ class Pool {
   };
   struct Waiting {
     Instant since;
-    std::optional<net::Resume> resume;
+    http::Link* client;
+    std::optional<net::Resume> resume{};
     bool granted = false;
   };
   struct Connecting {
@@ -71,8 +78,7 @@ class Pool {
   struct KeepResume;
 
   [[nodiscard]] std::unique_ptr<http::Link> take_idle();
-  net::Awaitable<> wait_for_turn(http::CoroutineTurn& turn, Lent& lent);
-  net::Awaitable<> connect(http::CoroutineTurn& turn, Lent& lent);
+  net::Awaitable<> wait_for_turn(http::Link& client, http::CoroutineTurn& turn, Lent& lent);
   net::Awaitable<> shake_hands(http::CoroutineTurn& turn, http::Link& link, Lent& lent);
   void wake(std::list<Waiting>::iterator waiting, bool granted);
   void give_turn();
@@ -82,7 +88,7 @@ class Pool {
   const RelayLimits limits_;
   Traffic& traffic_;
   const Clock& clock_;
-  std::optional<net::Executor> executor_;  // of the io thread, once there was an exchange
+  std::optional<net::Executor> executor_;  // of the io thread
   std::deque<Idle> idle_;                  // newest last
   std::list<Waiting> waiting_;
   std::list<Connecting> connecting_;

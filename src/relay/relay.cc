@@ -1,8 +1,11 @@
 #include "relay/relay.h"
 
+#include <map>
 #include <optional>
 #include <random>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "http/carrier.h"
 #include "relay/exchange.h"
@@ -53,6 +56,7 @@ class Relay::Impl final : public http::Carrier {
   }
   void attach(net::Executor executor, http::LoopWatch& watch) override {
     executor_ = executor;
+    shared_.pool.attach(executor);
     watch_ = &watch;
     timer_.emplace(executor);
     watch_timer_.emplace(executor);
@@ -65,9 +69,19 @@ class Relay::Impl final : public http::Carrier {
 
   using Receive = std::move_only_function<void(const Fetched&)>;
 
-  // A page of the engine, for `receive` to look at.
-  void ask(std::string path, Receive receive) {
-    net::asio::co_spawn(*executor_, ask_and_tell(std::move(path), std::move(receive)), net::asio::detached);
+  // A page of the engine, for `receive` to look at. Who asks while it is on its way gets it as well, so that nobody can
+  // make us ask an engine for more than one of each at a time.
+  void ask(std::string_view path, Receive receive) {
+    auto& [of, question] = *questions_.try_emplace(std::string(path)).first;
+    question.receivers.push_back(std::move(receive));
+    if (question.receivers.size() > 1) return;
+    ++asking_;
+    net::asio::co_spawn(*executor_, fetch(shared_, *executor_, *watch_, of, question.page),
+                        [this, &question](const std::exception_ptr&) {
+                          --asking_;
+                          Question answered = std::exchange(question, {});
+                          for (Receive& tell : answered.receivers) tell(answered.page);
+                        });
     arm();
   }
 
@@ -78,11 +92,10 @@ class Relay::Impl final : public http::Carrier {
   }
 
  private:
-  net::Awaitable<> ask_and_tell(std::string path, Receive receive) {
-    Fetched fetched;
-    co_await fetch(shared_, *executor_, *watch_, path, fetched);
-    receive(fetched);
-  }
+  struct Question {
+    Fetched page;
+    std::vector<Receive> receivers;
+  };
 
   // Which names may become labels. Asked only while there is traffic; a page that does not come changes nothing.
   void ask_models() {
@@ -96,7 +109,7 @@ class Relay::Impl final : public http::Carrier {
 
   // Runs only while there is something to watch: an idle proxy sleeps.
   void arm() {
-    if (armed_ || (shared_.exchanges.empty() && shared_.pool.resting())) return;
+    if (armed_ || (shared_.exchanges.empty() && shared_.pool.resting() && asking_ == 0)) return;
     timer_->expires_after(sweep_period);
     timer_->async_wait([this](net::ErrorCode error) {
       armed_ = false;
@@ -131,6 +144,8 @@ class Relay::Impl final : public http::Carrier {
   std::optional<net::Timer> timer_;
   std::optional<net::Timer> watch_timer_;
   std::optional<Instant> models_due_;
+  std::map<std::string, Question> questions_;  // by path; there are two
+  std::size_t asking_ = 0;                     // questions on their way
   std::function<void()> when_empty_;
   bool armed_ = false;
   bool watch_armed_ = false;

@@ -3,13 +3,15 @@
 #include <algorithm>
 #include <charconv>
 
-#include "relay/field_text.h"
+#include "http/field_text.h"
 
 namespace gputach::relay {
 namespace {
 
 using http::equal_without_case;
 using http::HeadState;
+using http::next_element;
+using http::trim;
 
 constexpr std::string_view version_start = "HTTP/1.";
 constexpr std::size_t status_line_bytes_min = sizeof "HTTP/1.1 200" - 1;

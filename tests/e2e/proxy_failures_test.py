@@ -192,6 +192,23 @@ class ClientFails(proxy_rig.TestCase):
         aborts = self.traffic(daemon)["aborts_total"]
         self.assertEqual(sum(row["value"] for row in aborts if row["side"] == "client"), 4)
 
+    def test_who_leaves_while_it_waits_is_not_asked_for(self):
+        engine, daemon = self.serve_engine("--upstream-connections-max", "1", "--upstream-queue-max", "1",
+                                           "--upstream-queue-timeout", "60s")
+        engine.arm("silent", times=1)
+        first = self.send(daemon, "GET /version HTTP/1.1\r\nHost: a\r\n\r\n")
+        engine.wait("it is there", lambda state: state["requests"]["active"] == 1)
+        for pipelined in ("", "GET /load HTTP/1.1\r\nHost: a\r\n\r\n"):
+            with self.subTest(pipelined=bool(pipelined)):
+                second = daemon.connect()
+                second.sendall(f"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx{pipelined}".encode())
+                harness.wait_until("it waits", lambda: self.traffic(daemon)["queued_requests"] == 1)
+                second.close()
+                harness.wait_until("its place is free", lambda: self.traffic(daemon)["queued_requests"] == 0)
+        first.close()
+        self.assertEqual(daemon.get("/ping").status, 200)
+        self.assertNotIn("/echo", [one["target"] for one in engine.state()["log"]])
+
     def test_an_upload_that_breaks_off_never_looks_complete(self):
         engine, daemon = self.serve_engine()
         for head in ("Content-Length: 5000", "Transfer-Encoding: chunked"):

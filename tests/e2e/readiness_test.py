@@ -35,6 +35,20 @@ class Readiness(proxy_rig.TestCase):
         self.assertEqual(response.status, 503)
         self.assertLess(response.seconds, 4 * harness.SCALE)
 
+    def test_the_probe_does_not_wait_behind_clients(self):
+        engine, daemon = self.serve_engine("--ready-requires", "engine", "--upstream-connections-max", "1")
+        engine.arm("silent", times=1)
+        self.send(daemon, "GET /version HTTP/1.1\r\nHost: a\r\n\r\n")
+        engine.wait("it is there", lambda state: state["requests"]["active"] == 1)
+        self.assertEqual(daemon.get("/proxy/readyz").status, 200)
+
+    def test_probes_that_come_together_ask_the_engine_once(self):
+        engine, daemon = self.serve_engine("--ready-requires", "engine")
+        engine.arm("silent", path="/health", times=1)
+        clients = [self.send(daemon, "GET /proxy/readyz HTTP/1.1\r\nHost: a\r\n\r\n") for _ in range(20)]
+        self.assertEqual({harness.read_response(client, 0).status for client in clients}, {503})
+        self.assertEqual([one["target"] for one in engine.state()["log"]].count("/health"), 1)
+
     def test_figures_of_a_gpu_are_needed_when_asked_for_and_the_probe_makes_them(self):
         daemon = self.serve_ready("h100x8-busy", "--ready-requires", "gpu", "--cache-ttl", "10ms")
         before = daemon.passes()

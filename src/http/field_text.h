@@ -7,7 +7,7 @@
 
 #include <string_view>
 
-namespace gputach::relay {
+namespace gputach::http {
 
 [[nodiscard]] constexpr std::string_view trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -25,4 +25,4 @@ namespace gputach::relay {
   return true;
 }
 
-}  // namespace gputach::relay
+}  // namespace gputach::http

@@ -76,11 +76,14 @@ Result<void> set_upstream_tls_verify(Config& config, std::string_view value) {
 }
 
 // Each list is judged alone here; they are joined when the daemon starts.
-template <auto member>
-Result<void> set_paths(Config& config, std::string_view value) {
-  if (const auto rules = relay::PathRules::parse(value, {}); !rules)
-    return bad("a list of paths: " + rules.error().context);
-  config.*member = value;
+Result<void> set_allowed_paths(Config& config, std::string_view value) {
+  if (const auto rules = relay::PathRules::parse(value, {}); !rules) return bad("a list of paths: " + rules.error().context);
+  config.allow_paths = value;
+  return {};
+}
+Result<void> set_denied_paths(Config& config, std::string_view value) {
+  if (const auto rules = relay::PathRules::parse({}, value); !rules) return bad("a list of paths: " + rules.error().context);
+  config.deny_paths = value;
   return {};
 }
 
@@ -274,11 +277,11 @@ constexpr auto table = std::to_array<Flag>({
      "off: the certificate of an engine behind https is not looked at, and anybody on the way could be the engine.",
      set_upstream_tls_verify},
     {"allow-paths", "LIST", "", FlagUse::serving, restart,
-     "Paths of the engine that clients may reach, separated by commas: /exact, /folder/*, preset:vllm-safe; all of them when empty.",
-     set_paths<&Config::allow_paths>},
+     "Paths of the engine that clients may reach, separated by commas: /exact, /folder/*, /beginning*, preset:vllm-safe; all of them when empty.",
+     set_allowed_paths},
     {"deny-paths", "LIST", "", FlagUse::serving, restart,
      "Paths of the engine that clients may not reach, in the same form; denied wins over allowed.",
-     set_paths<&Config::deny_paths>},
+     set_denied_paths},
     {"upstream-connections-max", "NUMBER", "1024", FlagUse::serving, restart,
      "Connections to the engine at a time; further requests wait for one of them.",
      set_relay_number<&RelayLimits::connections_max, 1, 100'000>},

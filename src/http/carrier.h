@@ -12,6 +12,7 @@
 #include "http/link.h"
 #include "http/loop_watch.h"
 #include "http/request_head.h"
+#include "http/server.h"
 
 namespace gputach::http {
 
@@ -30,12 +31,15 @@ class Carrier {
     Link& link;
     InputBuffer& input;  // begins with the head
     LoopWatch& watch;
+    const Limits& limits;   // they may change meanwhile, as may `stopping`
     std::string_view peer;  // address and port
     std::string_view id;    // for X-Request-Id; empty when requests have none
     const bool& stopping;
+    bool keep_alive;  // another request may follow, as far as the connection is concerned
 
     After after = After::reset;
-    bool drained = false;  // the request's body has been read: what follows in `input` is the next request
+    bool close = true;     // with After::answer: nothing can follow it, since not all of the request has been read
+    bool stalled = false;  // it took no byte for limits.write_timeout
     std::shared_ptr<const Content> content{};
     int status = 0;                // 0: none was sent
     std::uint64_t body_bytes = 0;  // of the answer

@@ -157,14 +157,14 @@ net::Awaitable<bool> Session::carry() {
   if (peer_.empty()) peer_ = peer_address(link_.socket().native_handle());
   response_.reset();
   const std::string id = log_ == nullptr ? std::string() : log_->id();
-  Carrier::Client client{link_, input_, shared_.watch, peer_, id, shared_.stopping};
+  Carrier::Client client{link_, input_, shared_.watch, shared_.limits, peer_, id, shared_.stopping, !last_};
   judged_ = 0;
   rest(Phase::carried);
   co_await shared_.settings.carrier->carry(client, shared_.head);
   wake();
+  if (client.stalled) bump(shared_.counters.write_timeouts);
   if (client.after == Carrier::After::answer && !aborted_) {
-    response_ = Response{std::move(client.content), {}, false};
-    last_ = last_ || !client.drained;
+    response_ = Response{std::move(client.content), {}, client.close};
     co_return true;
   }
   if (client.status != 0) bump(shared_.counters.responses[static_cast<std::size_t>(client.status / 100) % 6]);

@@ -43,7 +43,6 @@ Exchange::Exchange(RelayShared& shared, http::Carrier::Client& client, const htt
       body_{head.framing, head.content_length},
       body_left_(head.framing == http::Framing::length ? head.content_length : 0),
       client_minor_version_(head.request.minor_version),
-      client_keep_alive_(head.keep_alive),
       body_done_(head.framing == http::Framing::none || (head.framing == http::Framing::length && body_left_ == 0)),
       input_(window_bytes_max) {
   judge(head.request);
@@ -114,7 +113,7 @@ net::Awaitable<bool> Exchange::reach_engine(http::CoroutineTurn& turn) {
     if (fresh || !shared_.pool.take(lent_)) {
       co_await shared_.pool.acquire(client_.link, turn, fresh, lent_);
     }
-    if (lent_.client_left) {
+    if (lent_.client_left || client_gone_) {
       client_gone();
       co_return false;
     }
@@ -203,7 +202,7 @@ net::Awaitable<bool> Exchange::pass_interim(http::CoroutineTurn& turn) {
 
 net::Awaitable<bool> Exchange::pass_answer(http::CoroutineTurn& turn) {
   const UpstreamHead& head = shared_.head;
-  const bool keep = client_keep_alive_ && !client_.stopping;
+  const bool keep = client_.keep_alive && !client_.stopping && !shared_.draining;
   const ResponseContext context{.client_minor_version = client_minor_version_,
                                 .after = keep ? http::AfterResponse::keep_alive : http::AfterResponse::close,
                                 .date_line = shared_.date.line(client_.watch.now(), shared_.clock),
@@ -242,7 +241,8 @@ net::Awaitable<bool> Exchange::pass_body(http::CoroutineTurn& turn, std::string&
     if (answer_done_) co_return true;
     if (co_await read_upstream(turn)) continue;
     const bool ends_here = from_engine_ == BodyFraming::until_close || from_engine_ == BodyFraming::tunnel;
-    if (!ends_here || !engine_ended_) {
+    // Where a send has failed the reset that it met looks like an end afterwards.
+    if (!ends_here || !engine_ended_ || lent_.link->broken()) {
       fault_ = GatewayFault::response_incomplete;
       co_return false;
     }
@@ -338,7 +338,7 @@ void Exchange::give_up() {
   }
   client_.content = own_word_;
   client_.after = http::Carrier::After::answer;
-  client_.drained = body_done_;
+  client_.close = !body_done_ || shared_.draining;
 }
 
 void Exchange::finish_meter() {
@@ -355,7 +355,6 @@ void Exchange::settle() {
   if (client_.status != 0) {
     using After = http::Carrier::After;
     const bool whole_request = body_done_ && !client_gone_;
-    client_.drained = whole_request;
     if (!answer_done_) {
       client_.after = to_client_ == BodyFraming::until_close ? After::reset : After::cut;
     } else {
@@ -386,7 +385,16 @@ void Exchange::sweep(Instant now) {
     client_.link.cancel();
     if (lent_.link) lent_.link->close();
   }
-  if (client_full_since_ && now - *client_full_since_ >= limits.write_timeout) client_.link.cancel();
+  if (client_full_since_ && now - *client_full_since_ >= client_.limits.write_timeout) {
+    client_.stalled = true;
+    client_.link.cancel();
+  }
+  // While its body waits for the engine nobody reads what it sends. A tunnel has two sides, of which one may end.
+  const bool unwatched = !reading_client_ && !finished_ && from_engine_ != BodyFraming::tunnel;
+  if (unwatched && client_.link.peer_has_left()) {
+    client_gone();
+    client_.link.cancel();
+  }
 }
 
 }  // namespace gputach::relay

@@ -85,16 +85,16 @@ class Exchange {
   std::uint64_t body_left_ = 0;  // with Framing::length
   ChunkedReader body_reader_;
   int client_minor_version_;
-  bool client_keep_alive_;
   bool may_retry_ = false;
   Answering answering_;
-  bool body_done_ = false;     // all of it was taken from the client: what follows there is the next request
-  bool request_sent_ = false;  // all of it is on its way: what follows there would be the next request
-  bool sent_any_ = false;      // of the request, to this connection
-  bool uploading_ = false;     // the coroutine runs
-  bool uploaded_ = false;      // it has been started
-  bool ripe_ = false;          // watch() has been called
-  bool finished_ = false;      // the answer is over: nothing to watch any more
+  bool body_done_ = false;       // all of it was taken from the client: what follows there is the next request
+  bool request_sent_ = false;    // all of it is on its way: what follows there would be the next request
+  bool sent_any_ = false;        // of the request, to this connection
+  bool uploading_ = false;       // the coroutine runs
+  bool uploaded_ = false;        // it has been started
+  bool ripe_ = false;            // watch() has been called
+  bool finished_ = false;        // the answer is over: nothing to watch any more
+  bool reading_client_ = false;  // its end would be noticed
   bool client_gone_ = false;
   std::optional<net::Resume> upload_joined_;
 

@@ -19,12 +19,16 @@ void ExchangeMeter::request_body(std::string_view bytes) {
 void ExchangeMeter::answer(int status, BodyForm form, Instant now) {
   status_ = status;
   response_.emplace(form);
+  // An engine with a key shows this list to its clients and not to us.
+  if (route_ == RouteClass::models && status == 200 && form == BodyForm::json)
+    reported_ = std::make_unique<ModelNames>();
   traffic_.first_byte(route_, now - began_);
 }
 
 // Events that arrive together: one gap, and then others of no length.
 void ExchangeMeter::response_body(std::string_view bytes, Instant now) {
   response_bytes_ += bytes.size();
+  if (reported_) reported_->feed(bytes);
   if (!response_) return;
   std::size_t events = response_->feed(bytes);
   if (events == 0) return;
@@ -48,6 +52,7 @@ void ExchangeMeter::finish(Outcome outcome, Instant now) {
   // Clients that have read the last word of a stream close before its last chunk.
   if (outcome == Outcome::client_abort && response_ && response_->is_complete()) outcome = Outcome::complete;
   traffic_.remove_active();
+  if (reported_ && outcome == Outcome::complete && !reported_->names().empty()) traffic_.set_models(reported_->names());
   traffic_.exchange(route_, status_, now - began_, request_bytes_, response_bytes_);
   if (outcome == Outcome::client_abort) traffic_.abort(Side::client);
   if (outcome == Outcome::engine_abort) traffic_.abort(Side::engine);

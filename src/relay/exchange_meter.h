@@ -1,16 +1,18 @@
 // Purpose: measures one exchange while its bytes go by, and tells Traffic.
 // Units: bytes of bodies without their framing; Instants of the server's clock.
-// Owns: its place in both bodies: about 1 KiB, no allocation. Traffic must outlive it.
+// Owns: its place in both bodies: about 1 KiB; the names in a list of models. Traffic must outlive it.
 // Threads: the io thread.
 // Fails: never. Destroyed without finish() it leaves no trace but what it told before.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string_view>
 
 #include "base/clock.h"
 #include "relay/gateway_error.h"
+#include "relay/model_names.h"
 #include "relay/route_class.h"
 #include "relay/traffic.h"
 #include "relay/usage_peek.h"
@@ -46,6 +48,7 @@ class ExchangeMeter {
   Traffic& traffic_;
   RequestPeek request_;
   std::optional<ResponsePeek> response_;
+  std::unique_ptr<ModelNames> reported_;  // while the engine's list of models goes by
   Traffic::Model model_;
   Instant began_;
   std::optional<Instant> last_content_;

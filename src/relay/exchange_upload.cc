@@ -158,6 +158,7 @@ net::Awaitable<bool> Exchange::read_client(http::CoroutineTurn& turn) {
   const std::span<char> space = client_.input.prepare();
   if (space.empty()) co_return false;
   std::size_t size = 0;
+  reading_client_ = true;
   if (client_.link.is_tls()) {
     size = co_await client_.link.read(space, turn);
   } else {
@@ -167,6 +168,7 @@ net::Awaitable<bool> Exchange::read_client(http::CoroutineTurn& turn) {
     turn.wake();
     size = std::get<1>(received);
   }
+  reading_client_ = false;
   if (size == 0) co_return false;
   client_.input.commit(size);
   if (size == space.size()) client_.input.set_idle_bytes(busy_bytes);

@@ -107,12 +107,13 @@ Result<void> add_preset(std::string_view flag, PathDecision decision, std::strin
 Result<void> add_entry(std::string_view flag, PathDecision decision, std::string_view entry, Lists lists) {
   if (entry.starts_with("preset:")) return add_preset(flag, decision, entry, lists);
   if (!entry.starts_with('/')) return refuse(flag, entry, "does not begin with a slash");
-  const bool folder = entry.ends_with("/*");
-  const std::string_view path = folder ? entry.substr(0, entry.size() - 1) : entry;
-  if (path.contains('*')) return refuse(flag, entry, "has a * elsewhere than in /* at its end");
+  const bool open_ended = entry.ends_with('*');
+  const std::string_view path = open_ended ? entry.substr(0, entry.size() - 1) : entry;
+  if (path.contains('*')) return refuse(flag, entry, "has a * elsewhere than at its end");
   if (!is_clear(path)) return refuse(flag, entry, "has escapes, empty or dot segments, or characters no route has");
   if (covers("/proxy/*", path)) return refuse(flag, entry, "names a path that is never forwarded");
-  (decision == PathDecision::allow ? lists.allow : lists.deny).emplace_back(folder ? entry : without_last_slash(entry));
+  (decision == PathDecision::allow ? lists.allow : lists.deny)
+      .emplace_back(open_ended ? entry : without_last_slash(entry));
   return {};
 }
 

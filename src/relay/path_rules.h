@@ -32,9 +32,9 @@ class PathRules {
 
   PathRules() = default;
 
-  // Lists of "/exact", "/folder/*" and "preset:NAME", separated by commas; spaces around entries are ignored. A preset
-  // in `deny` denies what it holds to be unsafe. A preset in `allow` allows what it holds to be safe, and still denies
-  // the rest of it. Denied wins over allowed; no allowed entry at all allows whatever is not denied.
+  // Lists of "/exact", "/folder/*", "/beginning*" and "preset:NAME", separated by commas; spaces around entries are
+  // ignored. A preset in `deny` denies what it holds to be unsafe. A preset in `allow` allows what it holds to be safe,
+  // and still denies the rest of it. Denied wins over allowed; no allowed entry at all allows whatever is not denied.
   [[nodiscard]] static Result<PathRules> parse(std::string_view allow, std::string_view deny);
 
   // `path` as it stands in the request, without the query; "*" for OPTIONS *.

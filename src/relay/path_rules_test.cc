@@ -210,6 +210,14 @@ TEST(PathRules, NoLenientReaderFindsADeniedPathInAnAllowedOne) {
   EXPECT_EQ(seen.size(), 3U);
 }
 
+TEST(PathRules, AStarAtTheEndCoversAllThatBeginsSo) {
+  const PathRules some = rules("", "/metrics*");
+  for (const char* path : {"/metrics", "/metrics/", "/metricsfoo", "/metrics.x", "/METRICS/a", "/%6detricsfoo"})
+    EXPECT_EQ(name(some.judge(path)), "denied") << path;
+  for (const char* path : {"/metric", "/a/metrics"}) EXPECT_EQ(name(some.judge(path)), "allowed") << path;
+  EXPECT_EQ(name(rules("", "/metrics/*").judge("/metricsfoo")), "allowed");
+}
+
 TEST(PathRules, PresetsMixWithOwnRules) {
   const PathRules denied = rules("", "preset:vllm-safe,/v1/embeddings");
   for (const char* path : {"/invocations", "/collective_rpc", "/v1/load_lora_adapter", "/v1/embeddings", "/tokenize"})
@@ -237,8 +245,8 @@ TEST(PathRules, EveryPresetRowIsUsableSaysWhyAndDecidesForItself) {
 TEST(PathRules, EntriesThatCannotMeanAnythingAreRefusedWithAReason) {
   const std::pair<std::string, const char*> cases[] = {
       {"pooling", "--deny-paths: 'pooling' does not begin with a slash"},
-      {"/a*", "--deny-paths: '/a*' has a * elsewhere than in /* at its end"},
-      {"/*/b", "--deny-paths: '/*/b' has a * elsewhere than in /* at its end"},
+      {"/a*b", "--deny-paths: '/a*b' has a * elsewhere than at its end"},
+      {"/*/b", "--deny-paths: '/*/b' has a * elsewhere than at its end"},
       {"preset:nginx", "--deny-paths: 'preset:nginx' is no preset; there is preset:vllm-safe"},
       {"/a,,/b", "--deny-paths: '' is an empty entry"},
       {"/a,", "--deny-paths: '' is an empty entry"},

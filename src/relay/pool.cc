@@ -15,6 +15,8 @@ namespace {
 
 namespace asio = net::asio;
 
+constexpr std::chrono::milliseconds backlog_pause{10};  // before a Unix socket is tried again
+
 struct Endpoint {
   net::Protocol protocol;
   net::Protocol::endpoint address;
@@ -133,18 +135,23 @@ net::Awaitable<> Pool::connect(http::CoroutineTurn& turn, Lent& lent) {
   net::ErrorCode error;
   socket.open(to.protocol, error);
   if (!error) socket.non_blocking(true, error);
-  if (error) {
-    lent.error = GatewayFault::internal;
+  if (error) {  // no descriptor or no memory is left; others give theirs back
+    lent.error = GatewayFault::queue_full;
+    lent.detail = "no socket can be opened";
     co_return;
   }
   set_options(socket.native_handle(), to.protocol.family());
   auto channel = tls_ == nullptr ? nullptr : tls_->channel(socket.native_handle());
   auto link = std::make_unique<http::Link>(std::move(socket), std::move(channel));
   const auto place = connecting_.insert(connecting_.end(), Connecting{link.get(), clock_.now()});
-  turn.rest();
-  const auto connected = co_await link->socket().async_connect(to.address, net::use_tuple);
-  turn.wake();
-  error = std::get<0>(connected);
+  if (to.protocol.family() == AF_UNIX) {
+    error = co_await connect_local(turn, *link, to.address);
+  } else {
+    turn.rest();
+    const auto connected = co_await link->socket().async_connect(to.address, net::use_tuple);
+    turn.wake();
+    error = std::get<0>(connected);
+  }
   if (error == asio::error::operation_aborted) {
     lent.error = GatewayFault::connect_timeout;
   } else if (error) {
@@ -155,6 +162,25 @@ net::Awaitable<> Pool::connect(http::CoroutineTurn& turn, Lent& lent) {
   }
   connecting_.erase(place);
   if (!lent.error) lent.link = std::move(link);
+}
+
+// A Unix socket whose backlog is full says so at once and cannot be waited for (EAGAIN, man 2 connect); Asio takes that
+// for a connection.
+net::Awaitable<net::ErrorCode> Pool::connect_local(http::CoroutineTurn& turn, http::Link& link,
+                                                   net::Protocol::endpoint address) {
+  const Instant end = clock_.now() + limits_.connect_timeout;
+  net::Timer pause(*executor_);
+  for (;;) {
+    if (::connect(link.socket().native_handle(), address.data(), static_cast<socklen_t>(address.size())) == 0) {
+      co_return net::ErrorCode();
+    }
+    if (errno != EAGAIN) co_return net::ErrorCode(errno, asio::error::get_system_category());
+    if (aborted_ || clock_.now() >= end) co_return asio::error::operation_aborted;
+    pause.expires_after(backlog_pause);
+    turn.rest();
+    co_await pause.async_wait(net::use_tuple);
+    turn.wake();
+  }
 }
 
 // Within the time that connecting may take.
@@ -213,6 +239,7 @@ void Pool::sweep(Instant now) {
 }
 
 void Pool::abort() {
+  aborted_ = true;
   for (const Connecting& one : connecting_) one.link->cancel();
   for (auto place = waiting_.begin(); place != waiting_.end(); ++place)
     if (place->resume) wake(place, false);

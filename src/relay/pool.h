@@ -79,6 +79,8 @@ class Pool {
 
   [[nodiscard]] std::unique_ptr<http::Link> take_idle();
   net::Awaitable<> wait_for_turn(http::Link& client, http::CoroutineTurn& turn, Lent& lent);
+  net::Awaitable<net::ErrorCode> connect_local(http::CoroutineTurn& turn, http::Link& link,
+                                               net::Protocol::endpoint address);
   net::Awaitable<> shake_hands(http::CoroutineTurn& turn, http::Link& link, Lent& lent);
   void wake(std::list<Waiting>::iterator waiting, bool granted);
   void give_turn();
@@ -93,7 +95,8 @@ class Pool {
   std::list<Waiting> waiting_;
   std::list<Connecting> connecting_;
   std::size_t lent_ = 0;  // connections out, being made, or promised to one that waits
-  bool was_up_ = false;   // the engine has taken a connection before: refusing now is a failure, not a start
+  bool aborted_ = false;
+  bool was_up_ = false;  // the engine has taken a connection before: refusing now is a failure, not a start
 };
 
 }  // namespace gputach::relay

@@ -97,13 +97,15 @@ class Relay::Impl final : public http::Carrier {
     std::vector<Receive> receivers;
   };
 
-  // Which names may become labels. Asked only while there is traffic; a page that does not come changes nothing.
+  // Which names may become labels. Asked only while there is traffic; a page that does not come changes nothing. An
+  // engine that wants a key is not asked again: its log would fill with refusals.
   void ask_models() {
     const Instant now = watch_->now();
     if (models_due_ && now < *models_due_) return;
     models_due_ = now + models_period;
     ask("/v1/models", [this](const Fetched& page) {
       if (page.status == 200) shared_.traffic.set_models(model_names(page.body));
+      if (page.status == 401 || page.status == 403) models_due_ = Instant::max();
     });
   }
 

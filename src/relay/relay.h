@@ -31,7 +31,6 @@ struct RelayLimits {
   Duration reuse_within = std::chrono::milliseconds(2500);  // an idle connection is used again
   std::size_t head_bytes_max = 48 * 1024;                   // of an answer
   Duration body_timeout = std::chrono::seconds(60);         // a client that sends nothing in the middle of its body
-  Duration write_timeout = std::chrono::seconds(60);        // a client that takes no byte
 };
 
 struct RelaySettings {

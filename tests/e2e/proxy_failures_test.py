@@ -45,6 +45,24 @@ class EngineFails(proxy_rig.TestCase):
         self.assert_gateway_error(answer, 504, "connection_timeout")
         self.assertLess(answer.seconds, 3 * harness.SCALE)
 
+    def test_a_unix_socket_that_accepts_nobody_has_the_same_limit(self):
+        path = self.folder() / "engine.sock"
+        engine = self.enterContext(socket.socket(socket.AF_UNIX))
+        engine.bind(str(path))
+        engine.listen(0)
+        blocker = self.enterContext(socket.socket(socket.AF_UNIX))
+        blocker.connect(str(path))  # the one place there is
+        daemon = self.serve("h100x8-busy", "--upstream", f"unix:{path}", "--upstream-connect-timeout", "300ms")
+        self.assert_gateway_error(daemon.get("/version"), 504, "connection_timeout")
+        client = self.send(daemon, "GET /version HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(0.05)  # it has tried
+        engine.accept()
+        accepted, _ = engine.accept()
+        with accepted:
+            self.assertIn(b"GET /version", accepted.recv(65536))
+            accepted.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+            self.assertEqual(harness.read_response(client, 0).status, 204)
+
     def test_an_end_before_the_answer_is_a_502(self):
         engine, daemon = self.serve_engine()
         for fault in ("close how=close", "close how=reset", "cut_head how=close", "cut_head how=reset"):

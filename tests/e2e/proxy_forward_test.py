@@ -210,6 +210,24 @@ class Streaming(proxy_rig.TestCase):
         self.assertEqual(sum(row["value"] for row in seen["completion_tokens_total"]), 8)
         self.assertEqual(engine.state()["requests"]["finished"], 1)
 
+    def test_an_engine_with_a_key_tells_its_models_to_its_clients(self):
+        engine = self.engine()
+        engine.settings(api_key="secret")
+        daemon = self.serve("h100x8-busy", "--upstream", engine.url)
+        key = {"Authorization": "Bearer secret"}
+        stream = {**proxy_rig.JSON, **key}
+
+        def models():
+            daemon.request("POST", "/v1/chat/completions", stream, proxy_rig.chat(stream=True, max_tokens=3).encode())
+            series = self.traffic(daemon)["first_token_seconds"]["series"]
+            return {row["model"] for row in series if row["count"] > 0}
+
+        self.assertEqual(models(), {"other"})
+        self.assertEqual(daemon.get("/v1/models", headers=key).status, 200)
+        self.assertEqual(models(), {"other", proxy_rig.CHAT["model"]})
+        asked = [one["target"] for one in engine.state()["log"]].count("/v1/models")
+        self.assertEqual(asked, 2, "ours, which was refused, and the client's")
+
     def test_a_slow_reader_holds_the_engine_back_and_not_our_memory(self):
         _, daemon = self.serve_engine()
         client = daemon.connect()

@@ -47,7 +47,9 @@ class Listener:
         if isinstance(self._address, str):
             self._bound = socket.socket(socket.AF_UNIX)
         else:
-            self._bound = socket.socket(socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET)
+            family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
+            # By name: asyncio disables Nagle's algorithm, as uvicorn's loops do, only where it sees that this is TCP.
+            self._bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
             self._bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._bound.bind(self._address)
         self._address = self._bound.getsockname()

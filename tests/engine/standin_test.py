@@ -145,6 +145,15 @@ class Connections(testing.StandInTest):
         content, _ = client.rest()
         self.assertLess(content.index(bodies.body(1, 3)), content.index(b"version"))
 
+    def test_the_body_does_not_wait_for_the_acknowledgement_of_the_head(self):
+        client = self.client()
+        seconds = []
+        for _ in range(10):  # a new connection is acknowledged at once, a used one after 40 ms (TCP_DELACK_MIN)
+            started = time.monotonic()
+            client.send("GET", "/version").until(b"}")
+            seconds.append(time.monotonic() - started)
+        self.assertLess(min(seconds[5:]), 0.03, seconds)
+
     def test_a_connection_ends_after_its_number_of_requests(self):
         self.engine.settings(requests_per_connection=2)
         client = self.client().send("GET", "/health").send("GET", "/health").send("GET", "/health")
@@ -171,6 +180,12 @@ class Connections(testing.StandInTest):
                     record = self.engine.wait_ended()[0]
                     self.assertEqual((record["state"], record["phase"]), ("aborted", phase))
                     self.assertLess(record["ended_ns"] - left_ns, ABORT_NS_MAX)
+
+    def test_nothing_is_written_to_a_client_that_is_gone(self):
+        for _ in range(10):
+            self.client().send("GET", "/bytes?n=10000000&chunks=200").vanish()
+        for record in self.engine.wait_ended(10):
+            self.assertEqual((record["state"], record["sent_bytes"] < 10_000_000), ("aborted", True))
 
     def test_an_upload_that_breaks_off_is_no_complete_body(self):
         client = self.client()

@@ -76,7 +76,7 @@ std::string format_access_line(WallTime time, const http::Exchange& exchange) {
   append_text(line, "target", exchange.target, AccessLog::target_bytes_max);
   if (exchange.target.size() > AccessLog::target_bytes_max) line << R"(,"target_cut_from":)" << exchange.target.size();
   line << R"(,"status":)" << exchange.status << R"(,"bytes":)" << exchange.body_bytes << R"(,"duration_us":)"
-       << std::max<std::int64_t>(0, took.count()) << "}\n";
+       << std::max<std::int64_t>(0, took.count()) << (exchange.cut ? R"(,"cut":true})" : "}") << '\n';
   return line.take();
 }
 

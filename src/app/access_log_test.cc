@@ -39,6 +39,12 @@ http::Exchange exchange(std::string_view target = "/proxy/stats") {
 
 const WallTime moment{std::chrono::nanoseconds(1'762'684'245'123'999'999)};
 
+TEST(AccessLine, TellsThatAnAnswerBrokeOff) {
+  http::Exchange left = exchange();
+  left.cut = true;
+  EXPECT_TRUE(format_access_line(moment, left).ends_with(",\"duration_us\":14,\"cut\":true}\n"));
+}
+
 TEST(AccessLine, IsOneObjectWithItsKeysInThisOrder) {
   EXPECT_EQ(format_access_line(moment, exchange()),
             R"({"time":"2025-11-09T10:30:45.123Z","id":"0123456789abcdef","peer":"127.0.0.1:4711",)"

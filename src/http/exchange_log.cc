@@ -56,7 +56,7 @@ void ExchangeLog::begin_rejected(Instant now) {
   began_ = now;
 }
 
-void ExchangeLog::end(int status, std::uint64_t body_bytes, Instant now) const {
+void ExchangeLog::end(int status, std::uint64_t body_bytes, Instant now, Ending ending) const {
   observe_({.id = id_,
             .method = method_,
             .target = target_,
@@ -64,6 +64,7 @@ void ExchangeLog::end(int status, std::uint64_t body_bytes, Instant now) const {
             .entrance = entrance_,
             .status = status,
             .body_bytes = body_bytes,
+            .cut = ending == Ending::cut,
             .took = now - began_});
 }
 

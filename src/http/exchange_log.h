@@ -35,7 +35,8 @@ class ExchangeLog {
   // "X-Request-Id: ...\r\n", for the answer.
   [[nodiscard]] std::string id_field() const { return "X-Request-Id: " + id_ + "\r\n"; }
   [[nodiscard]] const std::string& id() const { return id_; }
-  void end(int status, std::uint64_t body_bytes, Instant now) const;
+  enum class Ending : unsigned char { whole, cut };
+  void end(int status, std::uint64_t body_bytes, Instant now, Ending ending = Ending::whole) const;
 
  private:
   const Observe& observe_;

@@ -57,8 +57,9 @@ struct Exchange {
   std::string_view target;
   std::string_view peer;  // address and port; "unix" for a Unix socket
   Entrance entrance = Entrance::common;
-  int status = 0;
+  int status = 0;  // 0: the client left before there was one
   std::uint64_t body_bytes = 0;
+  bool cut = false;  // the answer broke off, or its client left
   Duration took{};  // from the whole head until the answer is made; whether the client takes it is not known yet
 };
 using Observe = std::function<void(const Exchange&)>;

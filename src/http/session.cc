@@ -168,9 +168,12 @@ net::Awaitable<bool> Session::carry() {
     co_return true;
   }
   if (client.status != 0) bump(shared_.counters.responses[static_cast<std::size_t>(client.status / 100) % 6]);
-  if (log_ != nullptr) log_->end(client.status, client.body_bytes, shared_.clock.now());
   last_ = last_ || client.after != Carrier::After::keep_alive;
   const bool broken_off = client.after == Carrier::After::cut || client.after == Carrier::After::reset;
+  if (log_ != nullptr) {
+    const auto ending = broken_off ? ExchangeLog::Ending::cut : ExchangeLog::Ending::whole;
+    log_->end(client.status, client.body_bytes, shared_.clock.now(), ending);
+  }
   if (!broken_off && !aborted_) co_return true;
   if (client.after == Carrier::After::reset) {
     link_.reset();

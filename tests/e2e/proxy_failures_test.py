@@ -3,6 +3,7 @@
 
 import contextlib
 import http.client
+import json
 import signal
 import socket
 import threading
@@ -140,6 +141,23 @@ class EngineFails(proxy_rig.TestCase):
         engine.arm("cut_tokens n=3 how=close", times=1)
         self.assert_incomplete(daemon, "POST", "/v1/chat/completions", JSON, chat(stream=True, max_tokens=50))
         self.assertGreaterEqual(sum(row["value"] for row in self.traffic(daemon)["gateway_errors_total"]), 6)
+
+    def test_the_access_log_tells_a_cut_answer_from_a_whole_one(self):
+        log = self.folder() / "access"
+        engine, daemon = self.serve_engine("--access-log", str(log))
+        self.assertEqual(daemon.get("/version").status, 200)
+        engine.arm("silent", path="/load", times=1)
+        client = self.send(daemon, "GET /load HTTP/1.1\r\nHost: a\r\n\r\n")
+        engine.wait("it is there", lambda state: state["requests"]["active"] == 1)
+        client.close()
+
+        def lines():
+            found = [json.loads(line) for line in log.read_text().splitlines()]
+            return [one for one in found if one["target"] in ("/version", "/load")][1:] and found
+
+        found = {one["target"]: one for one in harness.wait_until("both are logged", lines)}
+        self.assertNotIn("cut", found["/version"])
+        self.assertEqual((found["/load"]["status"], found["/load"].get("cut")), (0, True))
 
     def test_an_early_answer_reaches_a_client_that_still_sends(self):
         engine, daemon = self.serve_engine()

@@ -143,12 +143,14 @@ def hung_driver(bench):
 
         taken = rounds.interleaved(bench.rounds, {
             "alone": lambda: streams(bench, calm, count, rate, bench.seconds),
+            "hung": lambda: streams(bench, hung, count, rate, bench.seconds),
             "raw loop asked": lambda: run(calm, loop),
             "hung and asked": lambda: run(hung, hung),
         })
     return rounds.outcome(
         taken,
-        {"hung_p99": rounds.ratios(taken, "hung and asked", "alone", "transit_p99_us"),
+        {"hung_alone_p99": rounds.ratios(taken, "hung", "alone", "transit_p99_us"),
+         "hung_p99": rounds.ratios(taken, "hung and asked", "alone", "transit_p99_us"),
          "hung_p50": rounds.ratios(taken, "hung and asked", "alone", "transit_p50_us"),
          "hung_p99_loop": rounds.ratios(taken, "hung and asked", "raw loop asked", "transit_p99_us")},
         ("transit_p50_us", "transit_p99_us", "late_p99_us"),

@@ -34,6 +34,7 @@ TARGETS = [
     Target("late_p99_ms", "1000 streams × 50/s: p99 of a token's lateness", "ms", 5, 2),
     Target("streams_apart", "1000 streams × 50/s: median lateness of the latest stream ÷ nginx", "", 1.15, 1),
     Target("stream_kib", "private memory for each stream", "KiB", 32, 16, digits=1),
+    Target("hung_alone_p99", "a token's way with a hung driver ÷ without: p99", "", 1.10, 1.02),
     Target("hung_p99", "a token's way with a hung driver and 200 pollers ÷ without: p99", "", 1.10, 1.02,
            missed_because="the pollers share the generator's processor; the row below has them in both"),
     Target("hung_p99_loop", "a token's way with a hung driver and 200 pollers ÷ the pollers at a raw loop: p99", "",

@@ -76,15 +76,16 @@ Result<void> set_upstream_tls_verify(Config& config, std::string_view value) {
 }
 
 // Each list is judged alone here; they are joined when the daemon starts.
-Result<void> set_allowed_paths(Config& config, std::string_view value) {
-  if (const auto rules = relay::PathRules::parse(value, {}); !rules) return bad("a list of paths: " + rules.error().context);
-  config.allow_paths = value;
+Result<void> store_paths(const Result<relay::PathRules>& rules, std::string_view value, std::string& kept) {
+  if (!rules) return bad("a list of paths: " + rules.error().context);
+  kept = value;
   return {};
 }
+Result<void> set_allowed_paths(Config& config, std::string_view value) {
+  return store_paths(relay::PathRules::parse(value, {}), value, config.allow_paths);
+}
 Result<void> set_denied_paths(Config& config, std::string_view value) {
-  if (const auto rules = relay::PathRules::parse({}, value); !rules) return bad("a list of paths: " + rules.error().context);
-  config.deny_paths = value;
-  return {};
+  return store_paths(relay::PathRules::parse({}, value), value, config.deny_paths);
 }
 
 template <auto member, std::uint64_t min, std::uint64_t max>

@@ -1,80 +1,14 @@
 // Fail-at-N for memory: the same conversation again and again, and each time the next allocation of the io thread
-// fails. It may cost the client its connection and nobody else anything. Boost.Asio takes the frames of coroutines and
-// its operations from aligned_alloc, so both ways are caught.
-#include <dlfcn.h>
+// fails. It may cost the client its connection and nobody else anything.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <new>
-
 #include "http/conversation_test_kit.h"
+#include "http/scarcity_test_kit.h"
 
 namespace gputach::http {
 namespace {
 
 using namespace test;
-
-class Scarcity {
- public:
-  void watch_this_thread() { watched_ = true; }
-  void arm(int nth) { left_ = nth; }
-  bool disarm() { return left_.exchange(0) < 0; }  // true when it has struck
-
-  bool strikes() {
-    if (!watched_ || left_.load() <= 0 || --left_ != 0) return false;
-    left_ = -1;
-    return true;
-  }
-
- private:
-  static inline thread_local bool watched_ = false;
-  std::atomic<int> left_{0};
-};
-
-Scarcity scarcity;
-
-void* allocate(std::size_t size) {
-  void* const memory = scarcity.strikes() ? nullptr : std::malloc(size);
-  return memory != nullptr ? memory : throw std::bad_alloc();
-}
-
-// Out of line: g++ 12 would see free() of what operator new gave, and does not know that it is malloc's.
-[[gnu::noinline]] void release(void* memory) noexcept {
-  std::free(memory);
-}
-
-}  // namespace
-}  // namespace gputach::http
-
-// NOLINTBEGIN: these replace the library's.
-void* operator new(std::size_t size) {
-  return gputach::http::allocate(size);
-}
-void* operator new[](std::size_t size) {
-  return gputach::http::allocate(size);
-}
-void operator delete(void* memory) noexcept {
-  gputach::http::release(memory);
-}
-void operator delete[](void* memory) noexcept {
-  gputach::http::release(memory);
-}
-void operator delete(void* memory, std::size_t) noexcept {
-  gputach::http::release(memory);
-}
-void operator delete[](void* memory, std::size_t) noexcept {
-  gputach::http::release(memory);
-}
-#pragma GCC visibility push(default)
-extern "C" void* aligned_alloc(std::size_t alignment, std::size_t size) noexcept {
-  static const auto real = reinterpret_cast<void* (*)(std::size_t, std::size_t)>(::dlsym(RTLD_NEXT, "aligned_alloc"));
-  return gputach::http::scarcity.strikes() ? nullptr : real(alignment, size);
-}
-#pragma GCC visibility pop
-// NOLINTEND
-
-namespace gputach::http {
-namespace {
 
 constexpr int allocations_max = 2000;  // a conversation takes about a hundred
 

@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 
 #include <algorithm>
+#include <future>
 #include <list>
 #include <map>
 #include <mutex>
@@ -136,6 +137,7 @@ class Engine {
     acceptor_ = std::thread([this] { accept_all(); });
   }
   ~Engine() {
+    over_.set_value();
     ::shutdown(listener_, SHUT_RDWR);
     acceptor_.join();
     ::close(listener_);
@@ -151,6 +153,7 @@ class Engine {
   }
   [[nodiscard]] int open() const { return open_; }
   [[nodiscard]] int malformed() const { return malformed_; }
+  [[nodiscard]] int half_closed() const { return half_closed_; }  // tunnels of /silent-socket whose peer sends no more
 
  private:
   void accept_all() {
@@ -191,7 +194,7 @@ class Engine {
   }
 
   // False: the connection ends with it.
-  static bool answer(int connection, Incoming& incoming, const std::string& path, const std::string& body) {
+  bool answer(int connection, Incoming& incoming, const std::string& path, const std::string& body) {
     const auto send = [connection](std::string_view bytes) {
       while (!bytes.empty()) {
         const ssize_t sent = ::send(connection, bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -210,18 +213,37 @@ class Engine {
       send(ok + "\r\n" + engine_body());
       return false;
     }
+    if (path == "/silent") return be_silent();
+    const std::string_view switching =
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
     if (path == "/socket") {
-      send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+      send(switching);
       send("echo " + incoming.until("\n"));
       return false;
+    }
+    if (path == "/silent-socket") {
+      send(switching);
+      incoming.rest();
+      if (incoming.ended()) ++half_closed_;
+      return be_silent();
     }
     const std::string content =
         path == "/large" ? engine_body() : path + " " + std::to_string(body.size()) + " " + body;
     return send(ok + "Content-Length: " + std::to_string(content.size()) + "\r\n\r\n") && send(content);
   }
 
+  // Neither answers nor closes, whatever the peer does, while this engine lives; nor for ever, so that a test of it
+  // ends.
+  bool be_silent() {
+    over_future_.wait_for(2 * http::test::patience);
+    return false;
+  }
+
   int listener_;
   std::uint16_t port_ = 0;
+  std::promise<void> over_;
+  const std::shared_future<void> over_future_ = over_.get_future().share();
+  std::atomic<int> half_closed_{0};
   std::thread acceptor_;
   std::list<std::thread> threads_;  // the acceptor's until it has been joined
   std::atomic<int> open_{0};

@@ -11,7 +11,6 @@ namespace {
 
 namespace asio = net::asio;
 
-constexpr unsigned interims_max = 64;                // before the answer; one a second is known as a sign of life
 constexpr std::size_t window_bytes_max = 64 * 1024;  // held of one answer while the client takes it
 constexpr std::size_t head_bytes_added = 512;        // what we add to a head, in most cases: it need not grow then
 
@@ -38,11 +37,12 @@ BodyForm form_of(std::span<const http::Field> fields) {
 Exchange::Exchange(RelayShared& shared, http::Carrier::Client& client, const http::RequestHead& head)
     : shared_(shared),
       client_(client),
-      place_(shared.exchanges.insert(shared.exchanges.end(), this)),
+      place_(shared.exchanges, this),
       meter_(shared.traffic, route_class(head.request.path), form_of(head.request.fields), client.watch.now()),
       body_{head.framing, head.content_length},
       body_left_(head.framing == http::Framing::length ? head.content_length : 0),
       client_minor_version_(head.request.minor_version),
+      awaits_continue_(!head.request.field("Expect").empty()),
       body_done_(head.framing == http::Framing::none || (head.framing == http::Framing::length && body_left_ == 0)),
       input_(window_bytes_max) {
   judge(head.request);
@@ -90,7 +90,9 @@ void Exchange::forward_head(const http::Request& request, std::size_t head_bytes
 }
 
 Exchange::~Exchange() {
-  shared_.exchanges.erase(place_);
+  // Asio has lost run() for want of memory, and the upload would go on with an exchange and a connection that are gone.
+  // A process without memory is better replaced.
+  if (uploading_) std::terminate();
   client_.input.set_idle_bytes(http::InputBuffer::idle_bytes);
 }
 
@@ -182,11 +184,7 @@ net::Awaitable<bool> Exchange::read_head(http::CoroutineTurn& turn) {
 }
 
 net::Awaitable<bool> Exchange::pass_interim(http::CoroutineTurn& turn) {
-  if (++interims_ > interims_max) {
-    fault_ = GatewayFault::response_malformed;
-    detail_ = "too many interim answers";
-    co_return false;
-  }
+  if (shared_.head.status == 100) awaits_continue_ = false;
   std::string out;
   const ResponseContext context{.client_minor_version = client_minor_version_, .pseudonym = shared_.pseudonym};
   const ResponseOutcome outcome = append_forwarded_response(out, shared_.head, context);
@@ -361,25 +359,36 @@ void Exchange::settle() {
       client_.after = whole_request && after_ == http::AfterResponse::keep_alive ? After::keep_alive : After::end;
     }
   }
-  if (lent_.link) {
-    const bool reusable =
-        answer_done_ && request_sent_ && engine_keeps_ && input_.empty() && !lent_.link->broken() && !client_gone_;
-    if (reusable) {
-      shared_.pool.release(std::move(lent_.link));
-    } else {
-      lent_.link->close();
-      shared_.pool.release(nullptr);
-    }
-  }
+  give_back_link();
   if (uploading_) client_.link.cancel();
+}
+
+// A link that is closed stays here: the upload may still hold on to it.
+void Exchange::give_back_link() {
+  if (!lent_.link || std::exchange(given_back_, true)) return;
+  const bool reusable =
+      answer_done_ && request_sent_ && engine_keeps_ && input_.empty() && !lent_.link->broken() && !client_gone_;
+  if (!reusable) lent_.link->close();
+  shared_.pool.release(reusable ? std::move(lent_.link) : nullptr);
 }
 
 void Exchange::abort() {
   client_gone();
 }
 
+net::Awaitable<> Exchange::abandon() {
+  http::CoroutineTurn turn(client_.watch);
+  finished_ = true;
+  client_gone();
+  client_.link.cancel();
+  give_back_link();
+  co_await join_upload(turn);
+  finish_meter();
+}
+
 void Exchange::sweep(Instant now) {
   const RelayLimits& limits = shared_.limits;
+  if (awaits_continue_) client_silent_since_.reset();  // it is the engine's turn
   if (client_silent_since_ && now - *client_silent_since_ >= limits.body_timeout && !fault_) {
     fault_ = GatewayFault::request_timeout;
     client_.link.cancel();

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/list_place.h"
 #include "http/carrier.h"
 #include "http/chunked.h"
 #include "http/input_buffer.h"
@@ -37,8 +38,9 @@ class Exchange {
   // To be called from time to time until it is true: the client is watched, or need not be. Most answers are over
   // before the second call, and to watch costs as much as reading a request.
   [[nodiscard]] bool watch();
-  void watch_at_once();
   void abort();  // its client is given up
+  // After run() has thrown: nothing of it goes on.
+  net::Awaitable<> abandon();
 
  private:
   struct KeepResume;
@@ -73,10 +75,11 @@ class Exchange {
   void finish_meter();
   void client_gone();
   void settle();
+  void give_back_link();
 
   RelayShared& shared_;
   http::Carrier::Client& client_;
-  std::list<Exchange*>::iterator place_;
+  ListPlace<Exchange*> place_;  // among all exchanges
   ExchangeMeter meter_;
 
   // The request.
@@ -87,22 +90,23 @@ class Exchange {
   int client_minor_version_;
   bool may_retry_ = false;
   Answering answering_;
-  bool body_done_ = false;       // all of it was taken from the client: what follows there is the next request
-  bool request_sent_ = false;    // all of it is on its way: what follows there would be the next request
-  bool sent_any_ = false;        // of the request, to this connection
-  bool uploading_ = false;       // the coroutine runs
-  bool uploaded_ = false;        // it has been started
-  bool ripe_ = false;            // watch() has been called
-  bool finished_ = false;        // the answer is over: nothing to watch any more
-  bool reading_client_ = false;  // its end would be noticed
+  bool awaits_continue_ = false;  // it sends its body when it is told to
+  bool body_done_ = false;        // all of it was taken from the client: what follows there is the next request
+  bool request_sent_ = false;     // all of it is on its way: what follows there would be the next request
+  bool sent_any_ = false;         // of the request, to this connection
+  bool uploading_ = false;        // the coroutine runs
+  bool uploaded_ = false;         // it has been started
+  bool ripe_ = false;             // watch() has been called
+  bool finished_ = false;         // the answer is over: nothing to watch any more
+  bool reading_client_ = false;   // its end would be noticed
   bool client_gone_ = false;
   std::optional<net::Resume> upload_joined_;
 
   // The answer.
   Pool::Lent lent_;
+  bool given_back_ = false;
   http::InputBuffer input_;
   std::size_t judged_ = 0;
-  unsigned interims_ = 0;
   BodyFraming from_engine_ = BodyFraming::none;
   BodyFraming to_client_ = BodyFraming::none;
   std::uint64_t answer_left_ = 0;  // with BodyFraming::length

@@ -3,6 +3,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/at_exit.h"
 #include "relay/exchange.h"
 
 namespace gputach::relay {
@@ -48,18 +49,15 @@ bool Exchange::send_at_once() {
 
 bool Exchange::watch() {
   if (uploaded_ || finished_ || client_gone_) return true;
-  if (std::exchange(ripe_, true)) watch_at_once();
+  const bool ripe = std::exchange(ripe_, true);
+  if (ripe && request_sent_ && lent_.link) spawn_upload();
   return uploaded_;
-}
-
-void Exchange::watch_at_once() {
-  if (uploaded_ || finished_ || client_gone_ || !request_sent_ || !lent_.link) return;
-  spawn_upload();
 }
 
 void Exchange::spawn_upload() {
   uploading_ = true;
   uploaded_ = true;
+  AtExit not_started([this] { uploading_ = false; });
   asio::co_spawn(client_.link.socket().get_executor(), upload(), [this](const std::exception_ptr& failure) {
     uploading_ = false;
     if (failure != nullptr) client_gone();
@@ -67,6 +65,7 @@ void Exchange::spawn_upload() {
     asio::post(client_.link.socket().get_executor(), *std::move(upload_joined_));
     upload_joined_.reset();
   });
+  not_started.disarm();
 }
 
 net::Awaitable<> Exchange::join_upload(http::CoroutineTurn& turn) {
@@ -118,6 +117,7 @@ std::string_view Exchange::next_body_piece(std::string& out) {
   const ChunkedBatch batch = take_chunks(body_reader_, client_.input.view(), true, out);
   meter_.request_body(data_of(batch, true, out));
   client_.input.consume(batch.consumed);
+  if (batch.consumed > 0) awaits_continue_ = false;
   body_done_ = batch.state == ChunkedBatch::State::done;
   if (batch.state == ChunkedBatch::State::bad) {
     fault_ = GatewayFault::request_malformed;
@@ -128,6 +128,7 @@ std::string_view Exchange::next_body_piece(std::string& out) {
 
 void Exchange::took(std::size_t size) {
   client_.input.consume(size);
+  if (size > 0) awaits_continue_ = false;
   if (body_.framing != http::Framing::length) return;
   body_left_ -= size;
   body_done_ = body_left_ == 0;

@@ -156,6 +156,7 @@ MaxForwards max_forwards(const http::Request& request, std::string_view value) {
 struct Survey {
   Nominations nominations;
   RequestOutcome outcome = RequestOutcome::appended;
+  bool has_request_id = false;
 };
 
 Survey survey(const http::Request& request, const RequestContext& context) {
@@ -168,6 +169,8 @@ Survey survey(const http::Request& request, const RequestContext& context) {
     } else if (equal_without_case(name, "Max-Forwards")) {
       const MaxForwards limit = max_forwards(request, value);
       if (limit.binds && limit.value == 0) found.outcome = RequestOutcome::final_recipient;
+    } else if (equal_without_case(name, "X-Request-Id")) {
+      found.has_request_id = true;
     }
   }
   return found;
@@ -252,8 +255,11 @@ RequestOutcome append_forwarded_request(std::string& out, const http::Request& r
   append_field(out, "Host", request.host.empty() ? context.upstream_host : request.host);
   for (const auto& [name, value] : request.fields) {
     if (has_twin(hop_by_hop, name) || is_ours(name) || found.nominations.contains(name)) continue;
-    // The client's own, or another one where that is fit for no log.
-    if (!context.request_id.empty() && equal_without_case(name, "X-Request-Id")) continue;
+    // The client's own, or the one of the log where the client's is fit for none.
+    if (!context.request_id.empty() && equal_without_case(name, "X-Request-Id")) {
+      append_field(out, name, context.request_id);
+      continue;
+    }
     if (equal_without_case(name, "Max-Forwards")) {
       if (const MaxForwards limit = max_forwards(request, value); limit.binds) {
         out.append(name).append(": ");
@@ -266,7 +272,7 @@ RequestOutcome append_forwarded_request(std::string& out, const http::Request& r
   }
   append_provenance(out, request, context);
   append_via(out, request.minor_version, context.pseudonym);
-  if (!context.request_id.empty()) append_field(out, "X-Request-Id", context.request_id);
+  if (!found.has_request_id && !context.request_id.empty()) append_field(out, "X-Request-Id", context.request_id);
 
   const bool expects = request.minor_version == 1 && !request.field("Expect").empty();
   if (expects && context.expect == ExpectPolicy::pass) out += "Expect: 100-continue\r\n";

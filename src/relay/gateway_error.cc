@@ -13,8 +13,6 @@ namespace {
 using enum GatewayFault;
 
 constexpr std::array<GatewayFaultRow, gateway_fault_count> rows{{
-    {no_upstream, 404, "destination_not_found", 0,
-     "no engine is configured behind this server; start gputach with --upstream http://127.0.0.1:8000"},
     {path_denied, 403, "http_request_denied", 0, "this path is not open to clients"},
     {request_malformed, 400, "http_request_error", 0, "the request cannot be forwarded"},
     {request_timeout, 408, "http_request_error", 0, "the request body did not arrive in time"},
@@ -22,19 +20,15 @@ constexpr std::array<GatewayFaultRow, gateway_fault_count> rows{{
     {draining, 503, "destination_unavailable", 1, "this server is shutting down"},
     {queue_full, 503, "connection_limit_reached", 1, "too many requests wait for the engine"},
     {engine_starting, 503, "connection_refused", 5, "the engine is not ready yet"},
-    {engine_down, 503, "destination_unavailable", 2, "the engine is not available"},
     {refused, 502, "connection_refused", 0, "the engine refused the connection"},
     {connect_timeout, 504, "connection_timeout", 0, "the engine did not accept the connection in time"},
-    {name_not_resolved, 502, "dns_error", 0, "the engine's host name cannot be resolved"},
     {tls_failed, 502, "tls_protocol_error", 0, "the TLS connection to the engine failed"},
     {certificate_refused, 502, "tls_certificate_error", 0, "the engine's certificate is not trusted"},
     {closed_early, 502, "connection_terminated", 0, "the engine closed the connection before it answered"},
     {response_malformed, 502, "http_protocol_error", 0, "the engine's answer is not valid HTTP"},
     {response_head_too_large, 502, "http_response_header_section_size", 0, "the engine's answer has too large a head"},
-    {response_timeout, 504, "http_response_timeout", 0, "the engine did not answer in time"},
     {response_incomplete, 502, "http_response_incomplete", 0, "the engine's answer ended early"},
     {response_coding, 502, "http_response_transfer_coding", 0, "the engine's answer has a broken transfer coding"},
-    {response_stalled, 504, "connection_read_timeout", 0, "the engine's answer stopped"},
     {internal, 500, "proxy_internal_error", 0, "internal error"},
 }};
 

@@ -19,7 +19,6 @@ namespace gputach::relay {
 
 enum class GatewayFault : unsigned char {
   // Before the engine was asked.
-  no_upstream,        // no engine is configured
   path_denied,        // the operator shut this path
   request_malformed,  // found while forwarding: a body that breaks its framing, a Connection field out of bounds
   request_timeout,    // the client stopped sending its body
@@ -28,26 +27,22 @@ enum class GatewayFault : unsigned char {
   queue_full,  // no free connection to the engine, and too many requests wait for one
   // On the way to the engine.
   engine_starting,  // refused, and it has not answered since the start
-  engine_down,      // known from an attempt just made
   refused,
   connect_timeout,
-  name_not_resolved,
   tls_failed,
   certificate_refused,
   // In its answer.
   closed_early,  // before the head was complete
   response_malformed,
   response_head_too_large,
-  response_timeout,
   // In the middle of a body: no status can be sent any more, the connection is cut; the name is for logs and counters.
   response_incomplete,
   response_coding,  // broken chunks
-  response_stalled,
   // In here.
   internal,
 };
 
-inline constexpr std::size_t gateway_fault_count = 22;
+inline constexpr std::size_t gateway_fault_count = 17;
 
 struct GatewayFaultRow {
   GatewayFault fault;

@@ -1,4 +1,5 @@
-// Purpose: the one way in which tables and flags name paths: exactly, a folder with everything below it, or what they begin with.
+// Purpose: the one way in which tables and flags name paths: exactly, a folder with everything below it, or what paths
+//          begin with.
 // Owns: nothing.
 // Threads: any; pure.
 // Fails: never.
@@ -15,8 +16,8 @@ enum class Letters : unsigned char { exact, any_case };
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
-// "/a/b" covers that path alone; "/a/*" covers "/a", "/a/" and all paths below it; "/a*" covers all that begin with "/a";
-// "/*" covers all.
+// "/a/b" covers that path alone; "/a/*" covers "/a", "/a/" and all paths below it; "/a*" covers all that begin with
+// "/a"; "/*" covers all.
 [[nodiscard]] constexpr bool covers(std::string_view pattern, std::string_view path, Letters letters = Letters::exact) {
   const bool open_ended = pattern.ends_with('*');
   if (open_ended) pattern.remove_suffix(1);

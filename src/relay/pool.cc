@@ -10,6 +10,9 @@
 #include <cstring>
 #include <utility>
 
+#include "base/at_exit.h"
+#include "base/list_place.h"
+
 namespace gputach::relay {
 namespace {
 
@@ -105,28 +108,29 @@ net::Awaitable<> Pool::acquire(http::Link& client, http::CoroutineTurn& turn, bo
     co_await wait_for_turn(client, turn, lent);
     if (lent.error) co_return;
   }
+  AtExit give_back([this] { release(nullptr); });
   lent.link = fresh ? nullptr : take_idle();
   lent.reused = lent.link != nullptr;
-  if (lent.reused) co_return;
-  if (lent_ + idle_.size() > limits_.connections_max) idle_.pop_front();
-  co_await connect(turn, lent);
-  if (lent.error) release(nullptr);
+  if (!lent.reused) {
+    if (lent_ + idle_.size() > limits_.connections_max) idle_.pop_front();
+    co_await connect(turn, lent);
+  }
+  if (lent.link != nullptr) give_back.disarm();
 }
 
+// Leaves a place among the lent ones, or an error.
 net::Awaitable<> Pool::wait_for_turn(http::Link& client, http::CoroutineTurn& turn, Lent& lent) {
-  const auto place = waiting_.insert(waiting_.end(), Waiting{.since = clock_.now(), .client = &client});
+  const ListPlace<Waiting> place(waiting_, Waiting{.since = clock_.now(), .client = &client});
+  traffic_.add_queued();
+  const AtExit leave([this] { traffic_.remove_queued(); });
   const KeepResume keep_resume{&*place};
   const net::UseAwaitable token;
-  traffic_.add_queued();
   turn.rest();
   co_await asio::async_initiate<const net::UseAwaitable, void()>(keep_resume, token);
   turn.wake();
-  traffic_.remove_queued();
-  const bool granted = place->granted;
-  waiting_.erase(place);
   lent.client_left = client.peer_has_left();
-  if (granted && lent.client_left) release(nullptr);  // the next one's
-  if (!granted || lent.client_left) lent.error = GatewayFault::queue_full;
+  if (place->granted && lent.client_left) release(nullptr);  // the next one's
+  if (!place->granted || lent.client_left) lent.error = GatewayFault::queue_full;
 }
 
 net::Awaitable<> Pool::connect(http::CoroutineTurn& turn, Lent& lent) {
@@ -143,7 +147,7 @@ net::Awaitable<> Pool::connect(http::CoroutineTurn& turn, Lent& lent) {
   set_options(socket.native_handle(), to.protocol.family());
   auto channel = tls_ == nullptr ? nullptr : tls_->channel(socket.native_handle());
   auto link = std::make_unique<http::Link>(std::move(socket), std::move(channel));
-  const auto place = connecting_.insert(connecting_.end(), Connecting{link.get(), clock_.now()});
+  const ListPlace<Connecting> place(connecting_, Connecting{link.get(), clock_.now()});
   if (to.protocol.family() == AF_UNIX) {
     error = co_await connect_local(turn, *link, to.address);
   } else {
@@ -160,7 +164,6 @@ net::Awaitable<> Pool::connect(http::CoroutineTurn& turn, Lent& lent) {
     was_up_ = true;
     if (link->is_tls()) co_await shake_hands(turn, *link, lent);
   }
-  connecting_.erase(place);
   if (!lent.error) lent.link = std::move(link);
 }
 

@@ -1,5 +1,6 @@
 #include "relay/relay.h"
 
+#include <exception>
 #include <map>
 #include <optional>
 #include <random>
@@ -45,7 +46,13 @@ class Relay::Impl final : public http::Carrier {
       const auto exchange = std::make_unique<Exchange>(shared_, client, head);
       arm();
       arm_watch();
-      co_await exchange->run();
+      std::exception_ptr failure;
+      try {
+        co_await exchange->run();
+      } catch (...) {  // memory has run out
+        failure = std::current_exception();
+      }
+      if (failure) co_await exchange->abandon();
     }
     if (shared_.exchanges.empty() && when_empty_) std::exchange(when_empty_, nullptr)();
   }

@@ -166,6 +166,22 @@ class EngineFails(proxy_rig.TestCase):
             client.sendall(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n" + b"x" * 5000)
             self.assertEqual(harness.read_response(client, 0).status, 413)
 
+    def test_a_reset_that_a_send_has_met_is_no_end_of_an_answer(self):
+        """The send takes the socket's error with it: who reads then what came before the reset meets an end."""
+        engine, daemon = self.serve_engine()
+        with contextlib.closing(daemon.connect()) as client:
+            client.sendall(b"POST /bytes?n=50000000&seed=1&framing=close HTTP/1.1\r\nHost: a\r\n"
+                           b"Content-Length: 1000000\r\n\r\n")
+            engine.wait("it answers", lambda state: state["requests"]["active"] == 1)
+            sent = 0
+            while sent != (sent := engine.last()["sent_bytes"]) or sent == 0:
+                time.sleep(0.05 * harness.SCALE)  # until everybody on the way has taken what he takes
+            engine.drop("reset")
+            engine.wait_ended(1)
+            client.sendall(b"x" * 1000)
+            harness.wait_until("they have met the reset", lambda: daemon.get("/proxy/healthz").status == 200)
+            self.assertFalse((proxy_rig.until_closed(client) or b"").endswith(b"\r\n0\r\n\r\n"))
+
     def test_stale_connections_are_not_used(self):
         engine, daemon = self.serve_engine()
         self.assertEqual(daemon.get("/version").status, 200)

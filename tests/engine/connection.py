@@ -141,8 +141,8 @@ class Connection(asyncio.Protocol):
         return self._take(end + 2)[:-2]
 
     def write(self, data):
-        """A write that fails closes the transport at once. The event loop tells of it at its next turn, which it does not
-        get from one who writes on and on."""
+        """A write that fails closes the transport at once. The event loop tells of it at its next turn, which it
+        does not get from one who writes on and on."""
         if self.transport.is_closing():
             self.gone_ns = self.gone_ns or time.monotonic_ns()
             raise Gone

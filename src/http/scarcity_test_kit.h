@@ -1,6 +1,6 @@
-// Purpose: for fail-at-N tests of memory: the n-th allocation of a thread fails. Boost.Asio takes the frames of coroutines
-//          and its operations from aligned_alloc, so both ways are caught, by functions that stand before the
-//          library's: one file of a program includes this.
+// Purpose: for fail-at-N tests of memory: the n-th allocation of a thread fails. Boost.Asio takes the frames of
+//          coroutines and its operations from aligned_alloc, so both ways are caught, by functions that stand before
+//          the library's: one file of a program includes this.
 // Owns: `scarcity`.
 // Threads: arm() and disarm() any; only threads that called watch_this_thread() are struck.
 // Fails: never; what is not struck is the library's.

@@ -1,6 +1,21 @@
 #include "relay/exchange_meter.h"
 
+#include <algorithm>
+
 namespace gputach::relay {
+namespace {
+
+std::string_view value_of(std::span<const http::Field> fields, std::string_view name) {
+  const auto found =
+      std::ranges::find_if(fields, [name](const http::Field& f) { return http::equal_without_case(f.name, name); });
+  return found == fields.end() ? std::string_view{} : found->value;
+}
+
+}  // namespace
+
+BodyForm body_form(std::span<const http::Field> fields) {
+  return body_form(value_of(fields, "Content-Type"), value_of(fields, "Content-Encoding"));
+}
 
 ExchangeMeter::ExchangeMeter(Traffic& traffic, RouteClass route, BodyForm request_form, Instant now)
     : traffic_(traffic), request_(request_form), began_(now), route_(route) {

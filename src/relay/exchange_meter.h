@@ -8,9 +8,11 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "base/clock.h"
+#include "http/message.h"
 #include "relay/gateway_error.h"
 #include "relay/model_names.h"
 #include "relay/route_class.h"
@@ -18,6 +20,9 @@
 #include "relay/usage_peek.h"
 
 namespace gputach::relay {
+
+// As the fields of its message say.
+[[nodiscard]] BodyForm body_form(std::span<const http::Field> fields);
 
 enum class Outcome : unsigned char { complete, client_abort, engine_abort };
 

@@ -11,8 +11,7 @@ namespace {
 
 namespace asio = net::asio;
 
-constexpr std::size_t window_bytes_max = 64 * 1024;  // held of one request while the engine takes it
-constexpr std::size_t busy_bytes = 16 * 1024;        // read at a time from a client that has much to send
+constexpr std::size_t busy_bytes = 16 * 1024;  // read at a time from a client that has much to send
 
 }  // namespace
 

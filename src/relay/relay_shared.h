@@ -20,6 +20,11 @@ namespace gputach::relay {
 
 class Exchange;
 
+// Held of a body in one direction while the other side takes it.
+inline constexpr std::size_t window_bytes_max = 64 * 1024;
+// What we add to a head, in most cases: it need not grow then.
+inline constexpr std::size_t head_bytes_added = 512;
+
 struct RelayShared {
   RelayShared(RelaySettings settings, std::string pseudonym_in, Traffic& traffic_in, const Clock& clock_in)
       : pool(std::move(settings.address), std::move(settings.tls), settings.limits, traffic_in, clock_in),

@@ -60,7 +60,7 @@ struct Exchange {
   int status = 0;  // 0: the client left before there was one
   std::uint64_t body_bytes = 0;
   bool cut = false;  // the answer broke off, or its client left
-  Duration took{};  // from the whole head until the answer is made; whether the client takes it is not known yet
+  Duration took{};   // from the whole head until the answer is made; whether the client takes it is not known yet
 };
 using Observe = std::function<void(const Exchange&)>;
 

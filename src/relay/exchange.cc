@@ -102,7 +102,7 @@ net::Awaitable<bool> Exchange::reach_engine(http::CoroutineTurn& turn) {
       co_return false;
     }
     if (lent_.error) {
-      fault_ = *lent_.error;
+      fault_ = lent_.error;
       detail_ = lent_.detail;
       co_return false;
     }

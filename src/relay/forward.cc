@@ -12,7 +12,6 @@ namespace {
 
 using namespace std::string_view_literals;
 using http::equal_without_case;
-using http::Field;
 using http::Framing;
 using http::next_element;
 using http::trim;

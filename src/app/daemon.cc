@@ -121,10 +121,15 @@ Site::Settings site_settings(const Config& config, const Tokens& tokens, relay::
 }
 
 // Until nothing is on its way to the engine and back, the time is over, or somebody is impatient.
-void drain(http::Server& server, relay::Relay* relay, const sigset_t& signals, Duration timeout, const Clock& clock) {
-  if (relay == nullptr) return;
+void drain(http::Server& server, Site& site, relay::Relay* relay, const sigset_t& signals, Duration timeout,
+           const Clock& clock) {
+  if (relay == nullptr) return site.drain();
   auto empty = std::make_shared<std::atomic<bool>>(false);
-  server.post([relay, empty] { relay->drain([empty] { empty->store(true); }); });
+  // In one turn of the loop: who has seen that it is not ready finds that no new work is taken.
+  server.post([&site, relay, empty] {
+    site.drain();
+    relay->drain([empty] { empty->store(true); });
+  });
   constexpr timespec look_period{.tv_sec = 0, .tv_nsec = 20'000'000};
   for (const Instant end = clock.now() + timeout; !empty->load() && clock.now() < end;) {
     const int received = ::sigtimedwait(&signals, nullptr, &look_period);
@@ -211,8 +216,7 @@ int run_daemon(const Setup& setup, const std::vector<Given>& outside,
     });
   });
   reload_until_ended(signals, access_log, reloader);
-  site.drain();
-  drain(*server, relay, signals, config.drain_timeout, clock);
+  drain(*server, site, relay, signals, config.drain_timeout, clock);
   server->stop(drain_time);
   sampler.stop();  // whoever waits for a pass is answered
   io.join();

@@ -299,10 +299,11 @@ class ClientFails(proxy_rig.TestCase):
             if number % 3:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             client.close()
-        engine.wait("all have ended", lambda state: state["requests"]["active"] == 0)
-        harness.wait_until("descriptors are back", lambda: harness.descriptors(daemon.pid) <= before + 2)
-        self.assertEqual(self.traffic(daemon)["active_requests"], 0)
+        # This answer comes after all of them have been accepted; until then none may be there yet.
         self.assertEqual(daemon.get("/version").status, 200)
+        harness.wait_until("no request is left", lambda: self.traffic(daemon)["active_requests"] == 0)
+        harness.wait_until("descriptors are back", lambda: harness.descriptors(daemon.pid) <= before + 2)
+        engine.wait("all have ended", lambda state: state["requests"]["active"] == 0)
 
 
 class Ending(proxy_rig.TestCase):

@@ -16,6 +16,8 @@
 #include <cstring>
 #include <utility>
 
+#include "http/keep_alive.h"
+
 namespace gputach::http {
 namespace {
 
@@ -87,20 +89,12 @@ std::uint16_t bound_port(const std::string& address) {
   return port;
 }
 
-// Connections inherit them. Keep-alive: a client whose machine vanished is noticed within a minute or so although
-// nothing limits how long an answer may take.
+// Connections inherit them.
 bool set_options(int descriptor, int family) {
   const int on = 1;
   const int off = 0;
   if (family == AF_UNIX) return true;
-  const int idle_s = 30;
-  const int interval_s = 10;
-  const int probes = 3;
-  return ::setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) == 0 &&
-         ::setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s) == 0 &&
-         ::setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s) == 0 &&
-         ::setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes) == 0 &&
-         ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+  return keep_alive(descriptor) && ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
          ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0 &&
          (family == AF_INET || ::setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) == 0);
 }

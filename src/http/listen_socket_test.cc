@@ -1,6 +1,12 @@
 #include "http/listen_socket.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "base/fd.h"
 
 namespace gputach::http {
 namespace {
@@ -65,6 +71,30 @@ TEST(ListenSocket, SaysWhichAddressCouldNotBeHad) {
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, ErrorCode::io);
   EXPECT_EQ(second.error().context, "cannot listen on " + taken + ": Address already in use");
+}
+
+TEST(ListenSocket, ItsConnectionsNoticeAPeerThatVanishes) {
+  auto sockets = open_listen_sockets("127.0.0.1:0");
+  ASSERT_TRUE(sockets) << sockets.error().context;
+  const Fd listener(sockets->front().release());
+  sockaddr_in address{};
+  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::getsockname(listener.get(), generic, &size), 0);
+  const Fd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::connect(client.get(), generic, size), 0);
+  pollfd arrival{listener.get(), POLLIN, 0};
+  ASSERT_EQ(::poll(&arrival, 1, 10'000), 1);
+  const Fd accepted(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  const auto option = [&](int level, int name) {
+    int value = -1;
+    socklen_t length = sizeof value;
+    return ::getsockopt(accepted.get(), level, name, &value, &length) == 0 ? value : -1;
+  };
+  EXPECT_EQ(option(SOL_SOCKET, SO_KEEPALIVE), 1);
+  EXPECT_LE(option(IPPROTO_TCP, TCP_KEEPIDLE) + option(IPPROTO_TCP, TCP_KEEPINTVL) * option(IPPROTO_TCP, TCP_KEEPCNT),
+            60)
+      << "a minute";
 }
 
 TEST(ListenAddress, BoundsThePathOfAUnixSocket) {

@@ -24,7 +24,7 @@ Exchange::Exchange(RelayShared& shared, http::Carrier::Client& client, const htt
       body_{head.framing, head.content_length},
       body_left_(head.framing == http::Framing::length ? head.content_length : 0),
       client_minor_version_(head.request.minor_version),
-      awaits_continue_(!head.request.field("Expect").empty()),
+      awaits_continue_(client_minor_version_ == 1 && !head.request.field("Expect").empty()),
       body_done_(head.framing == http::Framing::none || (head.framing == http::Framing::length && body_left_ == 0)),
       input_(window_bytes_max) {
   judge(head.request);
@@ -187,8 +187,8 @@ net::Awaitable<> Exchange::abandon() {
 
 void Exchange::sweep(Instant now) {
   const RelayLimits& limits = shared_.limits;
-  if (awaits_continue_) client_silent_since_.reset();  // it is the engine's turn
-  if (client_silent_since_ && now - *client_silent_since_ >= limits.body_timeout && !fault_) {
+  const bool clients_turn = client_silent_since_ && !awaits_continue_;
+  if (clients_turn && now - *client_silent_since_ >= limits.body_timeout && !fault_) {
     fault_ = GatewayFault::request_timeout;
     client_.link.cancel();
     if (lent_.link) lent_.link->close();

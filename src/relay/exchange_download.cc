@@ -52,7 +52,10 @@ net::Awaitable<bool> Exchange::read_head(http::CoroutineTurn& turn) {
 }
 
 net::Awaitable<bool> Exchange::pass_interim(http::CoroutineTurn& turn) {
-  if (shared_.head.status == 100) awaits_continue_ = false;
+  if (shared_.head.status == 100) {
+    awaits_continue_ = false;
+    if (client_silent_since_) client_silent_since_ = client_.watch.now();  // now it is the client's turn
+  }
   std::string out;
   const ResponseContext context{.client_minor_version = client_minor_version_, .pseudonym = shared_.pseudonym};
   const ResponseOutcome outcome = append_forwarded_response(out, shared_.head, context);

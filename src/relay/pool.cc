@@ -12,6 +12,7 @@
 
 #include "base/at_exit.h"
 #include "base/list_place.h"
+#include "http/keep_alive.h"
 
 namespace gputach::relay {
 namespace {
@@ -53,18 +54,12 @@ Endpoint to_endpoint(const UpstreamAddress& upstream) {
   return endpoint_of(v6, sizeof v6, AF_INET6, IPPROTO_TCP);
 }
 
-// Tokens leave as they come; a dead peer is noticed although nothing limits how long an answer may take.
+// Tokens leave as they come. What the kernel does not take costs speed or notice, and no request.
 void set_options(int descriptor, int family) {
   if (family == AF_UNIX) return;
   const int on = 1;
-  const int idle_s = 30;
-  const int interval_s = 10;
-  const int probes = 3;
   ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  ::setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-  ::setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
-  ::setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
-  ::setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+  (void)http::keep_alive(descriptor);
 }
 
 // Idle means silent: an end, or bytes that nobody asked for, make it useless (RFC 9112 section 9.2).

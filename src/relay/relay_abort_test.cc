@@ -1,11 +1,7 @@
 // The server's time is up while an engine is silent: nothing of the engine's may keep run() from returning.
 #include <gtest/gtest.h>
 
-#include <csignal>
-
-#include "relay/engine_test_kit.h"
-#include "relay/relay.h"
-#include "relay/traffic_test_kit.h"
+#include "relay/proxy_test_kit.h"
 
 namespace gputach::relay {
 namespace {
@@ -16,72 +12,52 @@ constexpr std::size_t engine_connections_max = 2;
 
 class RelayAbort : public testing::Test {
  protected:
-  RelayAbort() {
-    ::signal(SIGPIPE, SIG_IGN);  // as the daemon does
-  }
-
-  static RelaySettings to(const Engine& engine) {
-    RelaySettings settings{
-        .address = *parse_upstream_address("http://127.0.0.1:" + std::to_string(engine.port())),
-        .takes = [](const http::Request&) { return true; },
-    };
-    settings.limits.connections_max = engine_connections_max;
-    return settings;
-  }
-
   bool shows(std::string_view line) {
-    return eventually([&] { return series(traffic_).contains(line); });
+    return eventually([&] { return proxy_.figures().contains(line); });
   }
   // What the io thread had to do by now it has done.
   void settle() {
-    server_.on_io_thread([] {});
+    proxy_.server().on_io_thread([] {});
   }
 
   void expect_it_ends() {
     const auto begin = std::chrono::steady_clock::now();
-    server_.stop(20ms);
+    proxy_.server().stop(20ms);
     EXPECT_LT(std::chrono::steady_clock::now() - begin, patience / 2);
-    EXPECT_FALSE(series(traffic_).contains("active")) << series(traffic_);
-    EXPECT_FALSE(series(traffic_).contains("queued")) << series(traffic_);
+    EXPECT_FALSE(proxy_.figures().contains("active")) << proxy_.figures();
+    EXPECT_FALSE(proxy_.figures().contains("queued")) << proxy_.figures();
   }
 
-  SystemClock clock_;
-  Engine engine_;
-  Traffic traffic_;
-  Relay relay_{to(engine_), traffic_, clock_};
-  RunningServer server_{[this] {
-    http::Settings settings = local_settings();
-    settings.carrier = &relay_.carrier();
-    return settings;
-  }()};
+  ProxyUnderTest proxy_{{.connections_max = engine_connections_max}};
 };
 
 TEST_F(RelayAbort, EndsARequestThatIsNotAnswered) {
-  Client client(server_.port());
+  Client client(proxy_.server().port());
   client.send(get("/silent"));
-  ASSERT_TRUE(eventually([&] { return engine_.asked("/silent") == 1; }));
+  ASSERT_TRUE(eventually([&] { return proxy_.engine().asked("/silent") == 1; }));
   expect_it_ends();
 }
 
 // Nothing is read from such a client any more, and so it does not see that its connection was closed.
 TEST_F(RelayAbort, EndsATunnelWhoseClientHasNothingMoreToSay) {
-  Client client(server_.port());
+  Client client(proxy_.server().port());
   client.send(get("/silent-socket", "Connection: Upgrade\r\nUpgrade: websocket\r\n"));
   ASSERT_TRUE(client.response().starts_with("HTTP/1.1 101 "));
   client.shut_down_sending();
-  ASSERT_TRUE(eventually([&] { return engine_.half_closed() == 1; }));
+  ASSERT_TRUE(eventually([&] { return proxy_.engine().half_closed() == 1; }));
   settle();
   expect_it_ends();
 }
 
 TEST_F(RelayAbort, EndsRequestsThatWaitForAConnection) {
   std::list<Client> clients;
-  for (std::size_t i = 0; i < engine_connections_max; ++i) clients.emplace_back(server_.port()).send(get("/silent"));
-  ASSERT_TRUE(eventually([&] { return engine_.asked("/silent") == engine_connections_max; }));
-  clients.emplace_back(server_.port()).send(get("/queued"));
+  for (std::size_t i = 0; i < engine_connections_max; ++i)
+    clients.emplace_back(proxy_.server().port()).send(get("/silent"));
+  ASSERT_TRUE(eventually([&] { return proxy_.engine().asked("/silent") == engine_connections_max; }));
+  clients.emplace_back(proxy_.server().port()).send(get("/queued"));
   ASSERT_TRUE(shows("queued"));
   expect_it_ends();
-  EXPECT_EQ(engine_.asked("/queued"), 0);
+  EXPECT_EQ(proxy_.engine().asked("/queued"), 0);
 }
 
 }  // namespace

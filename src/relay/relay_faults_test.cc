@@ -4,13 +4,9 @@
 // sent twice that must not be; the next client is served, and no exchange and no connection is left.
 #include <gtest/gtest.h>
 
-#include <csignal>
-
 #include "http/conversation_test_kit.h"
 #include "http/faults_test_kit.h"
-#include "relay/engine_test_kit.h"
-#include "relay/relay.h"
-#include "relay/traffic_test_kit.h"
+#include "relay/proxy_test_kit.h"
 
 namespace gputach::relay {
 namespace {
@@ -38,27 +34,21 @@ const std::vector<Fault>& all_faults() {
   return all;
 }
 
-UpstreamAddress address_of(const Engine& engine) {
-  return *parse_upstream_address("http://127.0.0.1:" + std::to_string(engine.port()));
-}
-
-// A server that forwards everything to an engine.
 class FaultyProxy {
  public:
   FaultyProxy() {
-    ::signal(SIGPIPE, SIG_IGN);  // as the daemon does
-    server_->on_io_thread([] { faults.watch_this_thread(); });
+    proxy_.server().on_io_thread([] { faults.watch_this_thread(); });
   }
 
   std::vector<Answer> talk() {
-    Client client(server_->port());
+    Client client(proxy_.server().port());
     return converse_with_engine(client);
   }
 
   // What is right, and then no part of a test: the names of models have been asked for, once in a minute.
   std::vector<Answer> talk_undisturbed() {
     std::vector<Answer> answers = talk();
-    EXPECT_TRUE(eventually([&] { return engine_.asked("/v1/models") == 1; }));
+    EXPECT_TRUE(eventually([&] { return proxy_.engine().asked("/v1/models") == 1; }));
     EXPECT_TRUE(settled());
     descriptors_ = open_descriptors();
     return answers;
@@ -67,18 +57,18 @@ class FaultyProxy {
   // True when the fault struck.
   bool holds_against(const Fault& fault, int nth, const std::vector<Answer>& expected) {
     SCOPED_TRACE(std::string(fault.name) + " at call " + std::to_string(nth));
-    const int posts = engine_.asked("/post");
+    const int posts = proxy_.engine().asked("/post");
     faults.arm(fault, nth);
     const auto begin = std::chrono::steady_clock::now();
     const std::vector<Answer> answers = talk();
     EXPECT_LT(std::chrono::steady_clock::now() - begin, patience) << "the client was left waiting: " << answers.back();
-    EXPECT_TRUE(settled()) << "something is left: " << series(traffic_);
+    EXPECT_TRUE(settled()) << "something is left: " << proxy_.figures();
     const bool struck = faults.disarm();
     judge(answers, expected, struck && fault.effect != Effect::none);
-    EXPECT_LE(engine_.asked("/post") - posts, posts_of_a_conversation) << "a POST came twice";
+    EXPECT_LE(proxy_.engine().asked("/post") - posts, posts_of_a_conversation) << "a POST came twice";
     EXPECT_EQ(talk(), expected) << "the next client";
-    EXPECT_TRUE(settled()) << "something of the next client is left: " << series(traffic_);
-    EXPECT_EQ(engine_.malformed(), 0);
+    EXPECT_TRUE(settled()) << "something of the next client is left: " << proxy_.figures();
+    EXPECT_EQ(proxy_.engine().malformed(), 0);
     return struck;
   }
 
@@ -95,27 +85,42 @@ class FaultyProxy {
     EXPECT_TRUE(may_fail || answers.size() == expected.size()) << "there are " << answers.size() << " answers";
   }
 
-  // At most one connection to the engine is kept for later: a descriptor here, and one of the engine's.
+  // The connection that is kept for later is a descriptor here, and one of the engine's.
   bool settled() {
-    return eventually([&] {
-      return (*server_)->counters().active == 0 && !series(traffic_).contains("active") &&
-             !series(traffic_).contains("queued") && (descriptors_ == 0 || open_descriptors() <= descriptors_ + 2) &&
-             engine_.open() <= 1;
-    });
+    return eventually(
+        [&] { return proxy_.is_settled() && (descriptors_ == 0 || open_descriptors() <= descriptors_ + 2); });
   }
 
-  SystemClock clock_;
-  Engine engine_;
-  Traffic traffic_;
-  Relay relay_{RelaySettings{.address = address_of(engine_), .takes = [](const http::Request&) { return true; }},
-               traffic_, clock_};
-  std::unique_ptr<RunningServer> server_ = std::make_unique<RunningServer>([this] {
-    http::Settings settings = local_settings();
-    settings.carrier = &relay_.carrier();
-    return settings;
-  }());
+  ProxyUnderTest proxy_;
   long descriptors_ = 0;
 };
+
+// Nothing of it was written, and it may be asked twice: a connection that has ended at that moment costs nobody
+// anything.
+TEST(RelayRetry, AGetOnAConnectionThatHasJustEndedIsSentOnAnother) {
+  ProxyUnderTest proxy;
+  proxy.server().on_io_thread([] { faults.watch_this_thread(); });
+  Client client(proxy.server().port());
+  Incoming incoming(client.descriptor());
+  const auto ask = [&](const std::string& request) {
+    client.send(request);
+    return read_answer(incoming);
+  };
+  ASSERT_TRUE(ask(get("/first")).complete);
+  ASSERT_TRUE(eventually([&] { return proxy.engine().asked("/v1/models") == 1 && proxy.engine().open() == 1; }));
+  const Fault reset{"ECONNRESET", ECONNRESET, {Call::send}, Effect::none};
+  faults.arm(reset, 1);
+  const Answer again = ask(get("/second"));
+  EXPECT_TRUE(faults.disarm()) << "it never struck";
+  EXPECT_TRUE(again.complete && again.head.starts_with("HTTP/1.1 200 ")) << again;
+  EXPECT_EQ(proxy.engine().asked("/second"), 1);
+  // A POST is not.
+  faults.arm(reset, 1);
+  const Answer refused = ask("POST /post HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody");
+  EXPECT_TRUE(faults.disarm()) << "it never struck";
+  EXPECT_TRUE(refused.is_error_of_ours()) << refused;
+  EXPECT_EQ(proxy.engine().asked("/post"), 0);
+}
 
 class RelayFaults : public testing::TestWithParam<Fault> {};
 

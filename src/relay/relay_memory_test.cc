@@ -3,12 +3,8 @@
 // connections behind. Short: while an upload waits, a coroutine that Asio loses for want of memory ends the process.
 #include <gtest/gtest.h>
 
-#include <csignal>
-
 #include "http/scarcity_test_kit.h"
-#include "relay/engine_test_kit.h"
-#include "relay/relay.h"
-#include "relay/traffic_test_kit.h"
+#include "relay/proxy_test_kit.h"
 
 namespace gputach::relay {
 namespace {
@@ -18,67 +14,33 @@ using namespace http::test;
 constexpr int allocations_max = 1000;  // a conversation takes some tens
 const std::string post = "POST /post HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody";
 
-class ScarceProxy {
- public:
-  ScarceProxy() {
-    ::signal(SIGPIPE, SIG_IGN);  // as the daemon does
-    server_->on_io_thread([] { scarcity.watch_this_thread(); });
+std::vector<Answer> talk(ProxyUnderTest& proxy) {
+  Client client(proxy.server().port());
+  Incoming incoming(client.descriptor());
+  std::vector<Answer> answers;
+  for (const std::string& request : {get("/first"), post, get("/second")}) {
+    client.send(request);
+    answers.push_back(read_answer(incoming));
+    if (!answers.back().complete) break;
   }
-
-  std::vector<Answer> talk() {
-    Client client(server_->port());
-    Incoming incoming(client.descriptor());
-    std::vector<Answer> answers;
-    for (const std::string& request : {get("/first"), post, get("/second")}) {
-      client.send(request);
-      answers.push_back(read_answer(incoming));
-      if (!answers.back().complete) break;
-    }
-    return answers;
-  }
-
-  // At most one connection to the engine is kept for later.
-  bool settled() {
-    return eventually([&] {
-      return (*server_)->counters().active == 0 && !series(traffic_).contains("active") &&
-             !series(traffic_).contains("queued") && engine_.open() <= 1;
-    });
-  }
-
-  std::string figures() { return series(traffic_); }
-  [[nodiscard]] const Engine& engine() const { return engine_; }
-
- private:
-  SystemClock clock_;
-  Engine engine_;
-  Traffic traffic_;
-  Relay relay_{RelaySettings{
-                   .address = *parse_upstream_address("http://127.0.0.1:" + std::to_string(engine_.port())),
-                   // With one place a place that is lost is noticed.
-                   .limits = {.connections_max = 1},
-                   .takes = [](const http::Request&) { return true; },
-               },
-               traffic_, clock_};
-  std::unique_ptr<RunningServer> server_ = std::make_unique<RunningServer>([this] {
-    http::Settings settings = local_settings();
-    settings.carrier = &relay_.carrier();
-    return settings;
-  }());
-};
+  return answers;
+}
 
 TEST(RelayMemory, EveryAllocationOfAConversationMayFail) {
-  ScarceProxy proxy;
-  const std::vector<Answer> expected = proxy.talk();
+  ProxyUnderTest proxy({.connections_max = 1});  // a place that is lost is noticed
+  proxy.server().on_io_thread([] { scarcity.watch_this_thread(); });
+  const auto settled = [&] { return eventually([&] { return proxy.is_settled(); }); };
+  const std::vector<Answer> expected = talk(proxy);
   ASSERT_EQ(expected.size(), 3U);
-  ASSERT_TRUE(proxy.settled());
+  ASSERT_TRUE(settled());
   int nth = 1;
   for (bool struck = true; struck && nth < allocations_max && !HasFailure(); ++nth) {
     SCOPED_TRACE("allocation " + std::to_string(nth));
     const auto begin = std::chrono::steady_clock::now();
     scarcity.arm(nth);
-    const std::vector<Answer> answers = proxy.talk();
+    const std::vector<Answer> answers = talk(proxy);
     EXPECT_LT(std::chrono::steady_clock::now() - begin, patience) << "the client was left waiting";
-    EXPECT_TRUE(proxy.settled()) << "something is left";
+    EXPECT_TRUE(settled()) << "something is left";
     struck = scarcity.disarm();
     for (std::size_t i = 0; i < std::min(answers.size(), expected.size()); ++i) {
       const Answer& got = answers[i];
@@ -86,9 +48,9 @@ TEST(RelayMemory, EveryAllocationOfAConversationMayFail) {
       EXPECT_TRUE(got == expected[i] || got.is_error_of_ours() || (!got.complete && begins_right)) << got;
     }
     EXPECT_TRUE(struck || answers == expected);
-    EXPECT_TRUE(eventually([&] { return proxy.talk() == expected; }))
+    EXPECT_TRUE(eventually([&] { return talk(proxy) == expected; }))
         << "the next client is not served: " << proxy.figures();
-    EXPECT_TRUE(proxy.settled()) << "something of the next client is left";
+    EXPECT_TRUE(settled()) << "something of the next client is left";
   }
   EXPECT_GT(nth, 10);
   EXPECT_LT(nth, allocations_max);

@@ -9,16 +9,16 @@ namespace {
 
 // clang-format off
 constexpr auto table = std::to_array<Route>({
-    {"/proxy/stats",     Freshness::within_ttl, Exposure::contract, CrossOrigin::as_configured, handle_stats,         "GPU statistics as JSON, at most one cache TTL old."},
-    {"/proxy/healthz",   Freshness::none,       Exposure::contract, CrossOrigin::same_only,     handle_healthz,       "200 while the process serves."},
-    {"/proxy/readyz",    Freshness::as_required,       Exposure::contract, CrossOrigin::same_only,     handle_readyz,        "200 while requests are welcome and what --ready-requires names is well, else 503."},
-    {"/proxy/version",   Freshness::none,       Exposure::read,     CrossOrigin::same_only,     handle_version,       "Version, commit and compiler of this build."},
-    {"/proxy/v1/daemon", Freshness::none,       Exposure::read,     CrossOrigin::same_only,     handle_daemon,        "What the daemon has done and dropped so far, as JSON."},
-    {"/proxy/v1/proxy", Freshness::none,        Exposure::read,     CrossOrigin::same_only,     handle_traffic,    "What the proxy has seen of the engine's traffic, as JSON."},
-    {"/proxy/v1/config", Freshness::none,       Exposure::admin,    CrossOrigin::same_only,     handle_configuration, "Every flag with its value and where that came from, as JSON."},
-    {"/proxy/v1/",       Freshness::none,       Exposure::read,     CrossOrigin::same_only,     handle_route_list,    "Every route, as JSON."},
-    {"/proxy/",          Freshness::none,       Exposure::read,     CrossOrigin::same_only,     handle_index,         "This list, as a page."},
-    {"/",                Freshness::none,       Exposure::read,     CrossOrigin::same_only,     handle_root,          "Redirects to /proxy/."},
+    {"/proxy/stats",     Freshness::within_ttl,  Exposure::contract, CrossOrigin::as_configured, handle_stats,         "GPU statistics as JSON, at most one cache TTL old."},
+    {"/proxy/healthz",   Freshness::none,        Exposure::contract, CrossOrigin::same_only,     handle_healthz,       "200 while the process serves."},
+    {"/proxy/readyz",    Freshness::as_required, Exposure::contract, CrossOrigin::same_only,     handle_readyz,        "200 while requests are welcome and what --ready-requires names is well, else 503."},
+    {"/proxy/version",   Freshness::none,        Exposure::read,     CrossOrigin::same_only,     handle_version,       "Version, commit and compiler of this build."},
+    {"/proxy/v1/daemon", Freshness::none,        Exposure::read,     CrossOrigin::same_only,     handle_daemon,        "What the daemon has done and dropped so far, as JSON."},
+    {"/proxy/v1/proxy",  Freshness::none,        Exposure::read,     CrossOrigin::same_only,     handle_traffic,       "What the proxy has seen of the engine's traffic, as JSON."},
+    {"/proxy/v1/config", Freshness::none,        Exposure::admin,    CrossOrigin::same_only,     handle_configuration, "Every flag with its value and where that came from, as JSON."},
+    {"/proxy/v1/",       Freshness::none,        Exposure::read,     CrossOrigin::same_only,     handle_route_list,    "Every route, as JSON."},
+    {"/proxy/",          Freshness::none,        Exposure::read,     CrossOrigin::same_only,     handle_index,         "This list, as a page."},
+    {"/",                Freshness::none,        Exposure::read,     CrossOrigin::same_only,     handle_root,          "Redirects to /proxy/."},
 });
 // clang-format on
 

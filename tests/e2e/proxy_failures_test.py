@@ -204,15 +204,13 @@ class EngineFails(proxy_rig.TestCase):
     def test_too_many_wait_and_then_it_says_so(self):
         engine, daemon = self.serve_engine("--upstream-connections-max", "1", "--upstream-queue-max", "1",
                                            "--upstream-queue-timeout", "1s")
-        engine.arm("silent", times=1)
-        first = self.send(daemon, "GET /version HTTP/1.1\r\nHost: a\r\n\r\n")
-        engine.wait("it is there", lambda state: state["requests"]["active"] == 1)
+        first = self.occupy(engine, daemon)
         second = self.send(daemon, "GET /version HTTP/1.1\r\nHost: a\r\n\r\n")
-        harness.wait_until("one waits", lambda: self.traffic(daemon)["queued_requests"] == 1)
+        self.wait_queued(daemon, 1)
         self.assert_gateway_error(daemon.get("/version"), 503, "connection_limit_reached")
         self.assert_gateway_error(harness.read_response(second, 0), 503, "connection_limit_reached")
         third = self.send(daemon, "GET /version HTTP/1.1\r\nHost: a\r\n\r\n")
-        harness.wait_until("one waits", lambda: self.traffic(daemon)["queued_requests"] == 1)
+        self.wait_queued(daemon, 1)
         first.close()
         self.assertEqual(harness.read_response(third, 0).status, 200)
 
@@ -247,16 +245,14 @@ class ClientFails(proxy_rig.TestCase):
     def test_who_leaves_while_it_waits_is_not_asked_for(self):
         engine, daemon = self.serve_engine("--upstream-connections-max", "1", "--upstream-queue-max", "1",
                                            "--upstream-queue-timeout", "60s")
-        engine.arm("silent", times=1)
-        first = self.send(daemon, "GET /version HTTP/1.1\r\nHost: a\r\n\r\n")
-        engine.wait("it is there", lambda state: state["requests"]["active"] == 1)
+        first = self.occupy(engine, daemon)
         for pipelined in ("", "GET /load HTTP/1.1\r\nHost: a\r\n\r\n"):
             with self.subTest(pipelined=bool(pipelined)):
                 second = daemon.connect()
                 second.sendall(f"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx{pipelined}".encode())
-                harness.wait_until("it waits", lambda: self.traffic(daemon)["queued_requests"] == 1)
+                self.wait_queued(daemon, 1)
                 second.close()
-                harness.wait_until("its place is free", lambda: self.traffic(daemon)["queued_requests"] == 0)
+                self.wait_queued(daemon, 0)
         first.close()
         self.assertEqual(daemon.get("/ping").status, 200)
         self.assertNotIn("/echo", [one["target"] for one in engine.state()["log"]])
@@ -288,6 +284,24 @@ class ClientFails(proxy_rig.TestCase):
             answer = harness.read_response(client, 0)
         self.assertEqual(answer.status, 408)
         self.assertEqual(engine.wait_ended(1)[-1]["state"], "aborted")
+
+    def test_who_waits_for_a_100_is_not_timed_and_who_has_it_is(self):
+        engine = self.enterContext(socket.create_server(("127.0.0.1", 0)))
+        daemon = self.serve("h100x8-busy", "--upstream", f"http://127.0.0.1:{engine.getsockname()[1]}",
+                            "--body-timeout", "300ms")
+        client = self.send(daemon, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
+                                   "Expect: 100-continue\r\n\r\n")
+        asked = b""
+        while not asked.startswith(b"POST /x "):  # the models are asked for as well
+            connection = self.enterContext(engine.accept()[0])
+            asked = connection.recv(65536)
+        client.settimeout(1.5)  # a limit is noticed within half a second
+        with self.assertRaises(TimeoutError):
+            client.recv(1)
+        client.settimeout(harness.PATIENCE_S)
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.assertEqual(client.recv(1000), b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.assertEqual(harness.read_response(client, 0).status, 408)
 
     def test_nothing_is_left_after_hundreds_of_aborts(self):
         engine, daemon = self.serve_engine()

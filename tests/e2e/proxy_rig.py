@@ -73,6 +73,16 @@ class TestCase(harness.TestCase):
         client.sendall(text.encode() if isinstance(text, str) else text)
         return client
 
+    def occupy(self, engine, daemon):
+        """A request that the engine takes and does not answer; with one connection allowed it holds it."""
+        engine.arm("silent", times=1)
+        holder = self.send(daemon, "GET /version HTTP/1.1\r\nHost: a\r\n\r\n")
+        engine.wait("it is there", lambda state: state["requests"]["active"] == 1)
+        return holder
+
+    def wait_queued(self, daemon, count):
+        harness.wait_until(f"{count} wait", lambda: self.traffic(daemon)["queued_requests"] == count)
+
     def assert_gateway_error(self, response, status, code):
         """The shape that OpenAI's clients parse."""
         self.assertEqual(response.status, status, response.body)

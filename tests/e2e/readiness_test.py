@@ -37,9 +37,7 @@ class Readiness(proxy_rig.TestCase):
 
     def test_the_probe_does_not_wait_behind_clients(self):
         engine, daemon = self.serve_engine("--ready-requires", "engine", "--upstream-connections-max", "1")
-        engine.arm("silent", times=1)
-        self.send(daemon, "GET /version HTTP/1.1\r\nHost: a\r\n\r\n")
-        engine.wait("it is there", lambda state: state["requests"]["active"] == 1)
+        self.occupy(engine, daemon)
         self.assertEqual(daemon.get("/proxy/readyz").status, 200)
 
     def test_probes_that_come_together_ask_the_engine_once(self):

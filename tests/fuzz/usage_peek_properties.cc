@@ -39,7 +39,7 @@ std::string read_request(BodyForm form, std::string_view bytes, std::size_t firs
   RequestPeek peek(form);
   in_pieces(bytes, first, piece, [&](std::string_view part) { peek.feed(part); });
   if (peek.model().size() > model_name_bytes_max) return "broken: a longer model than there may be";
-  return std::string(peek.model()) + " " + (peek.stream() ? std::to_string(*peek.stream()) : "-") +
+  return "model " + std::string(peek.model()) + " " + (peek.stream() ? std::to_string(*peek.stream()) : "-") +
          (peek.is_finished() ? " finished" : "");
 }
 

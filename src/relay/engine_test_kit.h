@@ -13,6 +13,7 @@
 #include <map>
 #include <mutex>
 #include <ostream>
+#include <ranges>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -123,6 +124,8 @@ inline std::string read_chunks(Incoming& incoming, bool& complete) {
   return data;
 }
 
+inline constexpr std::string_view conversation_field = "Conversation";
+
 class Engine {
  public:
   Engine() : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -150,6 +153,11 @@ class Engine {
   [[nodiscard]] int asked(const std::string& path) {
     const std::scoped_lock lock(mutex_);
     return asked_[path];
+  }
+  // How often one conversation, by the number it gives itself, came with a POST; the most of all of them.
+  [[nodiscard]] int posts_of_one_conversation_max() {
+    const std::scoped_lock lock(mutex_);
+    return posts_.empty() ? 0 : std::ranges::max(posts_ | std::views::values);
   }
   [[nodiscard]] int open() const { return open_; }
   [[nodiscard]] int malformed() const { return malformed_; }
@@ -179,6 +187,7 @@ class Engine {
       {
         const std::scoped_lock lock(mutex_);
         ++asked_[path];
+        if (const std::string number = value_of(head, conversation_field); !number.empty()) ++posts_[number];
       }
       std::string body;
       bool complete = true;
@@ -250,6 +259,7 @@ class Engine {
   std::atomic<int> malformed_{0};
   std::mutex mutex_;
   std::map<std::string, int> asked_;
+  std::map<std::string, int> posts_;  // by conversation
 };
 
 // As a client understood it.
@@ -295,8 +305,8 @@ inline constexpr std::size_t answers_of_a_conversation = 12;
 inline constexpr int posts_of_a_conversation = 3;
 
 // Requests alone and pipelined, bodies in pieces, answers of all framings, and at last a tunnel. It ends early where
-// the connection does.
-inline std::vector<Answer> converse_with_engine(http::test::Client& client) {
+// the connection does. Its POSTs bear its number: what the engine hears late is not taken for the next one's.
+inline std::vector<Answer> converse_with_engine(http::test::Client& client, int number) {
   using http::test::get;
   const int on = 1;  // the pieces come one by one, and at once
   ::setsockopt(client.descriptor(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -304,7 +314,8 @@ inline std::vector<Answer> converse_with_engine(http::test::Client& client) {
     std::vector<std::string> pieces;
     int answers;
   };
-  const std::string post = "POST /post HTTP/1.1\r\nHost: a\r\n";
+  const std::string post =
+      "POST /post HTTP/1.1\r\nHost: a\r\n" + std::string(conversation_field) + ": " + std::to_string(number) + "\r\n";
   static const std::string chunked = in_chunks(engine_body(), 4000);
   const std::vector<Step> steps = {
       {{get("/first")}, 1},

@@ -42,7 +42,7 @@ class FaultyProxy {
 
   std::vector<Answer> talk() {
     Client client(proxy_.server().port());
-    return converse_with_engine(client);
+    return converse_with_engine(client, ++conversations_);
   }
 
   // What is right, and then no part of a test: the names of models have been asked for, once in a minute.
@@ -57,7 +57,6 @@ class FaultyProxy {
   // True when the fault struck.
   bool holds_against(const Fault& fault, int nth, const std::vector<Answer>& expected) {
     SCOPED_TRACE(std::string(fault.name) + " at call " + std::to_string(nth));
-    const int posts = proxy_.engine().asked("/post");
     faults.arm(fault, nth);
     const auto begin = std::chrono::steady_clock::now();
     const std::vector<Answer> answers = talk();
@@ -65,7 +64,7 @@ class FaultyProxy {
     EXPECT_TRUE(settled()) << "something is left: " << proxy_.figures();
     const bool struck = faults.disarm();
     judge(answers, expected, struck && fault.effect != Effect::none);
-    EXPECT_LE(proxy_.engine().asked("/post") - posts, posts_of_a_conversation) << "a POST came twice";
+    EXPECT_LE(proxy_.engine().posts_of_one_conversation_max(), posts_of_a_conversation) << "a POST came twice";
     EXPECT_EQ(talk(), expected) << "the next client";
     EXPECT_TRUE(settled()) << "something of the next client is left: " << proxy_.figures();
     EXPECT_EQ(proxy_.engine().malformed(), 0);
@@ -92,6 +91,7 @@ class FaultyProxy {
   }
 
   ProxyUnderTest proxy_;
+  int conversations_ = 0;
   long descriptors_ = 0;
 };
 

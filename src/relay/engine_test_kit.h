@@ -124,7 +124,8 @@ inline std::string read_chunks(Incoming& incoming, bool& complete) {
   return data;
 }
 
-inline constexpr std::string_view conversation_field = "Conversation";
+// Bears what no other request has: one that comes twice shows, also when it comes late.
+inline constexpr std::string_view number_field = "Request-Number";
 
 class Engine {
  public:
@@ -154,10 +155,10 @@ class Engine {
     const std::scoped_lock lock(mutex_);
     return asked_[path];
   }
-  // How often one conversation, by the number it gives itself, came with a POST; the most of all of them.
-  [[nodiscard]] int posts_of_one_conversation_max() {
+  // How often a request with a number came; the most of all of them.
+  [[nodiscard]] int times_of_one_request_max() {
     const std::scoped_lock lock(mutex_);
-    return posts_.empty() ? 0 : std::ranges::max(posts_ | std::views::values);
+    return numbered_.empty() ? 0 : std::ranges::max(numbered_ | std::views::values);
   }
   [[nodiscard]] int open() const { return open_; }
   [[nodiscard]] int malformed() const { return malformed_; }
@@ -187,7 +188,7 @@ class Engine {
       {
         const std::scoped_lock lock(mutex_);
         ++asked_[path];
-        if (const std::string number = value_of(head, conversation_field); !number.empty()) ++posts_[number];
+        if (const std::string number = value_of(head, number_field); !number.empty()) ++numbered_[number];
       }
       std::string body;
       bool complete = true;
@@ -259,7 +260,7 @@ class Engine {
   std::atomic<int> malformed_{0};
   std::mutex mutex_;
   std::map<std::string, int> asked_;
-  std::map<std::string, int> posts_;  // by conversation
+  std::map<std::string, int> numbered_;
 };
 
 // As a client understood it.
@@ -302,10 +303,9 @@ inline Answer read_answer(Incoming& incoming) {
 }
 
 inline constexpr std::size_t answers_of_a_conversation = 12;
-inline constexpr int posts_of_a_conversation = 3;
 
 // Requests alone and pipelined, bodies in pieces, answers of all framings, and at last a tunnel. It ends early where
-// the connection does. Its POSTs bear its number: what the engine hears late is not taken for the next one's.
+// the connection does. Its POSTs bear its number and one of their own.
 inline std::vector<Answer> converse_with_engine(http::test::Client& client, int number) {
   using http::test::get;
   const int on = 1;  // the pieces come one by one, and at once
@@ -314,14 +314,16 @@ inline std::vector<Answer> converse_with_engine(http::test::Client& client, int 
     std::vector<std::string> pieces;
     int answers;
   };
-  const std::string post =
-      "POST /post HTTP/1.1\r\nHost: a\r\n" + std::string(conversation_field) + ": " + std::to_string(number) + "\r\n";
+  const auto post = [number](int nth) {
+    return "POST /post HTTP/1.1\r\nHost: a\r\n" + std::string(number_field) + ": " + std::to_string(number) + "." +
+           std::to_string(nth) + "\r\n";
+  };
   static const std::string chunked = in_chunks(engine_body(), 4000);
   const std::vector<Step> steps = {
       {{get("/first")}, 1},
-      {{post + "Content-Length: 5000\r\n\r\n", std::string(2000, 'x'), std::string(3000, 'y')}, 1},
-      {{post + "Content-Length: 5\r\n\r\nhello" + get("/behind")}, 2},
-      {{post + "Transfer-Encoding: chunked\r\n\r\n" + chunked.substr(0, 3), chunked.substr(3)}, 1},
+      {{post(1) + "Content-Length: 5000\r\n\r\n", std::string(2000, 'x'), std::string(3000, 'y')}, 1},
+      {{post(2) + "Content-Length: 5\r\n\r\nhello" + get("/behind")}, 2},
+      {{post(3) + "Transfer-Encoding: chunked\r\n\r\n" + chunked.substr(0, 3), chunked.substr(3)}, 1},
       {{get("/a") + get("/b")}, 2},
       {{get("/chunks")}, 1},
       {{get("/interim")}, 1},

@@ -122,6 +122,16 @@ TEST(RelayRetry, AGetOnAConnectionThatHasJustEndedIsSentOnAnother) {
   EXPECT_EQ(proxy.engine().asked("/post"), 0);
 }
 
+// What the test below relies on.
+TEST(RelayRetry, ARequestThatComesTwiceIsSeenByTheEngine) {
+  ProxyUnderTest proxy;
+  for (int i = 1; i <= 2; ++i) {
+    Client client(proxy.server().port());
+    ASSERT_EQ(converse_with_engine(client, 7).size(), answers_of_a_conversation);
+    EXPECT_EQ(proxy.engine().times_of_one_request_max(), i);
+  }
+}
+
 class RelayFaults : public testing::TestWithParam<Fault> {};
 
 TEST_P(RelayFaults, EveryCallOfAConversationWithAnEngineMayFail) {
